@@ -1,0 +1,106 @@
+"""Builds the kernels: every family once for each row of LEVELS, the rest once. The project itself is in pyproject.toml."""
+
+import os
+import platform
+import sys
+import tempfile
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+# Instruction sets beyond the compiler's default, best last; their names are those of lossopt._kernels.
+# `unix` is gcc and clang.
+LEVELS = {
+    "baseline": {"unix": [], "msvc": []},
+    "x86_v3": {"unix": ["-march=x86-64-v3"], "msvc": ["/arch:AVX2"]},
+    "x86_v4": {"unix": ["-march=x86-64-v4", "-mprefer-vector-width=512"], "msvc": ["/arch:AVX512"]},
+}
+if platform.machine().lower() not in {"x86_64", "amd64"}:
+    LEVELS = {"baseline": LEVELS["baseline"]}
+
+# No flag may let the compiler contract or reorder arithmetic: x86_v3 and x86_v4 give the same bits.
+FLAGS = {
+    "unix": ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
+    "msvc": ["/O2", "/fp:precise"],
+}
+LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
+OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
+
+FAMILIES = ["losses", "linear", "penalties", "updates"]     # built once a level
+ONCE = ["abi", "loop"]                                      # built for no level
+
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": False,
+    "wraparound": False,
+    "initializedcheck": False,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+if os.environ.get("LOSSOPT_DEBUG"):
+    DIRECTIVES |= {"boundscheck": True, "wraparound": True, "initializedcheck": True, "overflowcheck": True}
+
+
+class Build(build_ext):
+    """build_ext that knows each compiler's flags and looks before it builds."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
+        if not self._compiles([], []):
+            command = getattr(self.compiler, "compiler", ["the C compiler"])[0]
+            raise SystemExit(
+                f"lossopt: cannot compile its kernels: {command} is missing or does not work. Install a C compiler "
+                "(Debian, Ubuntu: apt install gcc libc6-dev; macOS: xcode-select --install; Windows: Build Tools for Visual "
+                "Studio) and try again."
+            )
+        threads = OPENMP[kind] if os.environ.get("LOSSOPT_OPENMP") != "0" and self._compiles(OPENMP[kind], OPENMP[kind]) else []
+        for extension in self.extensions:
+            extension.extra_compile_args = FLAGS[kind] + threads + LEVELS[extension.level][kind]
+            extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
+        super().build_extensions()
+
+    def _compiles(self, compile_flags, link_flags):
+        """Whether a C program builds with these flags; what the compiler says of it is nobody's business."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = os.path.join(folder, "probe.c")
+            with open(source, "w") as file:
+                file.write("#ifdef _OPENMP\n#include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n#else\n"
+                           "int main(void) { return 0; }\n#endif\n")
+            saved = os.dup(2)
+            with open(os.devnull, "w") as null:
+                os.dup2(null.fileno(), 2)
+            try:
+                objects = self.compiler.compile([source], output_dir=folder, extra_postargs=compile_flags)
+                self.compiler.link_executable(objects, os.path.join(folder, "probe"), extra_postargs=link_flags)
+            except Exception:
+                return False
+            finally:
+                os.dup2(saved, 2)
+                os.close(saved)
+        return True
+
+
+def compiled(names, level, ending=""):
+    """One extension a name; the same sources serve every level, so each level has its own folder of generated C."""
+    made = cythonize(
+        [Extension(f"lossopt._kernels.{name}{ending}", [f"src/lossopt/_kernels/{name}.pyx"]) for name in names],
+        build_dir=f"build/cython/{level}",
+        compiler_directives=DIRECTIVES,
+        include_path=["src"],
+        quiet=True,
+    )
+    for extension in made:
+        extension.level = level
+    return made
+
+
+if __name__ == "__main__":
+    extensions = compiled(ONCE, "baseline")
+    for level in LEVELS:
+        extensions += compiled(FAMILIES, level, f"_{level}")
+    setup(ext_modules=extensions, cmdclass={"build_ext": Build})

@@ -1,0 +1,98 @@
+"""The one door for arrays: what may come in, what it becomes, and the sentence for what may not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+def describe(x: Any) -> str:
+    """What came, for an error: type, dtype and shape."""
+    return f"{x.dtype} array of shape {x.shape}" if isinstance(x, np.ndarray) else f"{type(x).__name__} {x!r:.40}"
+
+
+def floats(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:
+    """Anything that is read: as it is where kernels can read it, else converted (float64, or dtype where given)."""
+    if type(x) is np.ndarray and x.dtype in FLOATS and x.flags.c_contiguous and (dtype is None or x.dtype == dtype):
+        return x
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {describe(array if isinstance(x, np.ndarray) else x)}")
+    if dtype is None:
+        dtype = array.dtype.newbyteorder("=")
+        dtype = dtype if dtype in FLOATS else FLOATS[0]
+    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+
+
+def written(name: str, x: Any, dtype: np.dtype[Any] | None = None, shape: tuple[int, ...] | None = None) -> Array:
+    """Anything that is written: it must be right as it is, and says what is wrong before anything is written."""
+    if not isinstance(x, np.ndarray):
+        try:
+            view = memoryview(x)
+        except TypeError:
+            raise TypeError(f"{name} must be an array that can be written in place, got {describe(x)}") from None
+        x = np.asarray(view)
+    if x.dtype not in FLOATS or not x.dtype.isnative:
+        raise TypeError(f"{name} must be a float64 or float32 array in native byte order, got {describe(x)}")
+    if dtype is not None and x.dtype != dtype:
+        raise TypeError(f"{name} must be a {dtype} array, got {describe(x)}")
+    if shape is not None and x.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {describe(x)}")
+    if not x.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous, got a strided {describe(x)}")
+    if not x.flags.writeable:
+        raise ValueError(f"{name} must be writable, got a read-only {describe(x)}")
+    return x
+
+
+def matrix(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:
+    """Rows of features (n, d), read."""
+    array = floats(name, x, dtype)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features), got {describe(array)}")
+    return array
+
+
+def weights(name: str, x: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
+    """Sample weights (n,), none negative; or None."""
+    if x is None:
+        return None
+    array = floats(name, x, dtype)
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), a weight a row, got {describe(array)}")
+    if (array < 0).any():
+        raise ValueError(f"{name} must not be negative, got {array.min()}")
+    return array
+
+
+def labels(name: str, x: Any, n: int) -> Array:
+    """Class labels (n,) as int64, whatever integers they came as."""
+    array = np.asarray(x)
+    if array.dtype.kind not in "iub" and array.size:
+        raise TypeError(f"{name} must hold integer class labels, got {describe(array)}")
+    if array.shape != (n,):
+        raise ValueError(f"{name} must have shape ({n},), a label a row, got {describe(array)}")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise ValueError(f"{name} must be below the number of classes, got {array.max()}")
+    return np.ascontiguousarray(array, np.int64)
+
+
+def apart(name: str, out: Array, **others: Array | None) -> None:
+    """Refuse memory that out shares with an array that is read."""
+    for other, array in others.items():
+        if array is not None and np.may_share_memory(out, array):
+            raise ValueError(f"{name} overlaps {other}: give it memory of its own")
+
+
+def apart_or_same(name: str, out: Array, other: str, array: Array) -> None:
+    """The same, but out may be exactly that array."""
+    if np.may_share_memory(out, array):
+        same = out.__array_interface__["data"][0] == array.__array_interface__["data"][0] and out.nbytes == array.nbytes
+        if not same:
+            raise ValueError(f"{name} overlaps {other} in part: give it memory of its own, or exactly {other}")

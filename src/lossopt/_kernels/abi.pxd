@@ -1,0 +1,79 @@
+# What crosses between modules: function-pointer types, and small objects that hold a pointer and its constants.
+# Built once, for no level. Fused types cannot stand in a pointer type, hence one line a precision.
+
+from cpython.buffer cimport Py_buffer
+from libc.stdint cimport int64_t
+
+# A block of a loss that sees one output at a time: n <= 256 predictions z and targets y; value and gradient are n
+# numbers each and never overlap the inputs.
+ctypedef void (*block_f64)(const void* constants, Py_ssize_t n, const double* z, const double* y,
+                           double* value, double* gradient) noexcept nogil
+ctypedef void (*block_f32)(const void* constants, Py_ssize_t n, const float* z, const float* y,
+                           float* value, float* gradient) noexcept nogil
+
+# n rows of a loss that sees all k outputs of a row together: one value a row; the gradient (NULL: not wanted) comes
+# multiplied by the row's own factor and may be written over z.
+ctypedef void (*rows_f64)(const void* constants, Py_ssize_t n, Py_ssize_t k, const double* z, const void* y,
+                          const double* factor, double* value, double* gradient) noexcept nogil
+ctypedef void (*rows_f32)(const void* constants, Py_ssize_t n, Py_ssize_t k, const float* z, const void* y,
+                          const float* factor, float* value, float* gradient) noexcept nogil
+
+# An optimizer's family: prepare turns the hyperparameters of update number t (1, 2, ...) into the constants that
+# apply takes for each array. g is multiplied by scale, clamped to +-clip and gains decay * w before the moments see
+# it; l1 times the step's own gain is the threshold of the closing soft threshold.
+ctypedef void (*prepare_t)(const double* hyper, int64_t t, double* constants) noexcept nogil
+ctypedef void (*apply_f64)(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, double* w,
+                           const double* g, double** state) noexcept nogil
+ctypedef void (*apply_f32)(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, float* w,
+                           const float* g, float** state) noexcept nogil
+
+cdef struct gradient_t:
+    double scale
+    double clip
+    double l2           # the coefficient of w that the penalty adds: 2 * l2
+
+
+cdef struct range_t:
+    size_t start
+    size_t stop
+    Py_ssize_t index
+
+
+cdef class Loss:
+    cdef block_f64 block64
+    cdef block_f32 block32
+    cdef rows_f64 rows64
+    cdef rows_f32 rows32
+    cdef double constants[8]
+    cdef readonly Py_ssize_t target_size    # bytes of a target item where it is not the prediction's own: labels
+
+    @staticmethod
+    cdef Loss of_block(void* f64, void* f32, const void* constants, size_t size)
+    @staticmethod
+    cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels)
+
+
+cdef class Update:
+    cdef prepare_t prepare
+    cdef apply_f64 apply64
+    cdef apply_f32 apply32
+    cdef readonly int hypers
+    cdef readonly int slots
+
+    @staticmethod
+    cdef Update of(prepare_t prepare, void* f64, void* f32, int hypers, int slots)
+
+
+cdef class Arrays:
+    # The memory of a list of arrays of one precision: pointers gathered once, buffers held so that none can dangle.
+    cdef Py_buffer* views
+    cdef void** data
+    cdef Py_ssize_t* sizes
+    cdef readonly Py_ssize_t count
+    cdef readonly int itemsize
+    cdef range_t* ranges        # sorted by address
+
+
+cdef int hold(Py_buffer* views, tuple read, tuple written) except -1
+cdef void release(Py_buffer* views, int count) noexcept
+cdef int threads(Py_ssize_t work) noexcept nogil

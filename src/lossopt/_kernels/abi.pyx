@@ -1,0 +1,219 @@
+"""Objects that carry function pointers and memory between the level modules; threads; the processor's abilities."""
+
+import os
+
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdlib cimport calloc, free, qsort
+from libc.string cimport memcpy, memset
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define LOSSOPT_OPENMP 1
+    #else
+    #define LOSSOPT_OPENMP 0
+    static int omp_get_max_threads(void) { return 1; }
+    #endif
+    #if defined(__clang__)
+    #define LOSSOPT_COMPILER "clang " __clang_version__
+    #elif defined(__GNUC__)
+    #define LOSSOPT_COMPILER "gcc " __VERSION__
+    #elif defined(_MSC_VER)
+    #define LOSSOPT_STRING_(x) #x
+    #define LOSSOPT_STRING(x) LOSSOPT_STRING_(x)
+    #define LOSSOPT_COMPILER "MSVC " LOSSOPT_STRING(_MSC_VER)
+    #else
+    #define LOSSOPT_COMPILER "unknown"
+    #endif
+    /* The highest x86-64 level that both processor and operating system offer: 1 (baseline), 3 or 4. */
+    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    static int lossopt_x86_level(void) {
+        __builtin_cpu_init();
+        if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi")
+              && __builtin_cpu_supports("bmi2")))
+            return 1;
+        if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+              && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
+              && __builtin_cpu_supports("avx512vl")))
+            return 3;
+        return 4;
+    }
+    #elif defined(_M_X64)
+    #include <immintrin.h>
+    #include <intrin.h>
+    static int lossopt_x86_level(void) {
+        int r[4];
+        unsigned long long saved;
+        __cpuid(r, 0);
+        if (r[0] < 7) return 1;
+        __cpuid(r, 1);
+        if (!((r[2] >> 12) & 1) || !((r[2] >> 27) & 1) || !((r[2] >> 28) & 1)) return 1;   /* fma, osxsave, avx */
+        saved = _xgetbv(0);
+        __cpuidex(r, 7, 0);
+        if ((saved & 6) != 6 || !((r[1] >> 3) & 1) || !((r[1] >> 5) & 1) || !((r[1] >> 8) & 1)) return 1;
+        if ((saved & 0xE6) != 0xE6 || !((r[1] >> 16) & 1) || !((r[1] >> 17) & 1) || !((r[1] >> 28) & 1)
+            || !((r[1] >> 30) & 1) || !((r[1] >> 31) & 1)) return 3;
+        return 4;
+    }
+    #else
+    static int lossopt_x86_level(void) { return 1; }
+    #endif
+    """
+    int omp_get_max_threads() noexcept nogil
+    const int LOSSOPT_OPENMP
+    const char* LOSSOPT_COMPILER
+    int lossopt_x86_level() noexcept nogil
+
+OPENMP = bool(LOSSOPT_OPENMP)
+COMPILER = LOSSOPT_COMPILER.decode()
+X86_LEVEL = lossopt_x86_level()
+
+
+cdef class Loss:
+    """A loss as the kernels take it: its function in both precisions, and its constants."""
+
+    @staticmethod
+    cdef Loss of_block(void* f64, void* f32, const void* constants, size_t size):
+        cdef Loss self = Loss.__new__(Loss)
+        self.block64, self.block32 = <block_f64>f64, <block_f32>f32
+        memcpy(self.constants, constants, size)
+        return self
+
+    @staticmethod
+    cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels):
+        cdef Loss self = Loss.__new__(Loss)
+        self.rows64, self.rows32 = <rows_f64>f64, <rows_f32>f32
+        self.target_size = 8 if labels else 0
+        memcpy(self.constants, constants, size)
+        return self
+
+
+cdef class Update:
+    """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
+
+    @staticmethod
+    cdef Update of(prepare_t prepare, void* f64, void* f32, int hypers, int slots):
+        cdef Update self = Update.__new__(Update)
+        self.prepare = prepare
+        self.apply64, self.apply32 = <apply_f64>f64, <apply_f32>f32
+        self.hypers, self.slots = hypers, slots
+        return self
+
+
+cdef int by_address(const void* a, const void* b) noexcept nogil:
+    return ((<const range_t*>a).start > (<const range_t*>b).start) - ((<const range_t*>a).start < (<const range_t*>b).start)
+
+
+cdef class Arrays:
+    """The memory of a list of C-contiguous arrays of one precision, held as long as this object lives."""
+
+    def __cinit__(self, list arrays, bint writable):
+        cdef Py_ssize_t i, n = len(arrays)
+        self.views = <Py_buffer*>calloc(n + 1, sizeof(Py_buffer))
+        self.data = <void**>calloc(n + 1, sizeof(void*))
+        self.sizes = <Py_ssize_t*>calloc(n + 1, sizeof(Py_ssize_t))
+        self.ranges = <range_t*>calloc(n + 1, sizeof(range_t))
+        if self.views == NULL or self.data == NULL or self.sizes == NULL or self.ranges == NULL:
+            raise MemoryError
+        for i in range(n):
+            PyObject_GetBuffer(arrays[i], &self.views[i], PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+            self.count = i + 1
+            self.data[i] = self.views[i].buf
+            self.itemsize = self.views[i].itemsize
+            self.sizes[i] = self.views[i].len // self.itemsize
+            self.ranges[i].start = <size_t>self.views[i].buf
+            self.ranges[i].stop = self.ranges[i].start + self.views[i].len
+            self.ranges[i].index = i
+        qsort(self.ranges, n, sizeof(range_t), by_address)
+
+    def __dealloc__(self):
+        if self.views != NULL:
+            release(self.views, self.count)
+        free(self.views)
+        free(self.data)
+        free(self.sizes)
+        free(self.ranges)
+
+    def overlap_within(self):
+        """The indices of two arrays that share memory, or None."""
+        cdef Py_ssize_t i, last = -1
+        for i in range(self.count):
+            if self.ranges[i].start == self.ranges[i].stop:
+                continue
+            if last >= 0 and self.ranges[i].start < self.ranges[last].stop:
+                return tuple(sorted((self.ranges[last].index, self.ranges[i].index)))
+            if last < 0 or self.ranges[i].stop > self.ranges[last].stop:
+                last = i
+        return None
+
+    def overlap(self, Arrays other not None):
+        """The index of an array here and one of `other`, where no two of `other` overlap, that share memory; or None."""
+        cdef Py_ssize_t i, j = 0
+        for i in range(self.count):
+            if self.ranges[i].start == self.ranges[i].stop:
+                continue
+            while j < other.count and (other.ranges[j].stop <= self.ranges[i].start):
+                j += 1
+            if j < other.count and other.ranges[j].start < self.ranges[i].stop and other.ranges[j].start < other.ranges[j].stop:
+                return self.ranges[i].index, other.ranges[j].index
+        return None
+
+
+cdef int hold(Py_buffer* views, tuple read, tuple written) except -1:
+    """Take the buffers of arrays, those to be written last; None leaves a NULL pointer."""
+    cdef int i, n = len(read), count = n + len(written)
+    memset(views, 0, count * sizeof(Py_buffer))
+    try:
+        for i in range(count):
+            array = read[i] if i < n else written[i - n]
+            if array is not None:
+                PyObject_GetBuffer(array, &views[i], PyBUF_C_CONTIGUOUS if i < n else PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE)
+    except BaseException:
+        release(views, count)
+        raise
+    return 0
+
+
+cdef void release(Py_buffer* views, int count) noexcept:
+    cdef int i
+    for i in range(count):
+        PyBuffer_Release(&views[i])
+
+
+# ---- threads
+
+cdef int wanted = 1
+cdef int seen = 1           # what OpenMP would have used when the number was set: a lower number now is a limit
+cdef bint forked = False    # libgomp hangs in the forked child of a process that used it
+
+
+cdef int threads(Py_ssize_t work) noexcept nogil:
+    """How many threads to use for that many elements of work."""
+    if forked or wanted == 1 or work < 65536:
+        return 1
+    return get_threads()
+
+
+cdef int get_threads() noexcept nogil:
+    cdef int now = omp_get_max_threads()
+    return 1 if forked else now if now < seen and now < wanted else wanted
+
+
+def set_num_threads(int n):
+    global wanted, seen
+    seen = omp_get_max_threads()
+    wanted = n if LOSSOPT_OPENMP else 1
+
+
+def get_num_threads():
+    return get_threads()
+
+
+def _after_fork():
+    global forked
+    forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

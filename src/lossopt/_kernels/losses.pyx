@@ -1,0 +1,226 @@
+"""Losses over buffers: value and gradient of many rows in one pass. Doors to losses.pxd, one module a level."""
+
+from cpython.buffer cimport Py_buffer
+from cython cimport floating
+from cython.parallel cimport prange
+from libc.stdint cimport int64_t
+
+from lossopt._kernels.abi cimport Loss, hold, release, threads
+from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
+from lossopt._kernels.math cimport add, sum_t
+
+cdef enum:
+    CHUNKS = 64         # at most so many partial sums, whatever the number of threads
+
+
+def mse():
+    cdef mse_t c
+    c.unused = 0
+    return made(&c)
+
+
+def bce(double positive, double smoothing):
+    cdef bce_t c
+    c.positive, c.smoothing = positive, smoothing
+    return made(&c)
+
+
+def bce_probability(double positive, double smoothing):
+    cdef bce_probability_t c
+    c.positive, c.smoothing = positive, smoothing
+    return made(&c)
+
+
+def softmax_labels():
+    cdef softmax_t c
+    c.unused = 0
+    return Loss.of_rows(<void*>softmax[double, int64_t], <void*>softmax[float, int64_t], &c, sizeof(c), True)
+
+
+def softmax_probabilities():
+    cdef softmax_t c
+    c.unused = 0
+    return Loss.of_rows(<void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
+
+
+cdef Loss made(const loss_t* constants):
+    return Loss.of_block(<void*>block[loss_t, double], <void*>block[loss_t, float], constants, sizeof(loss_t))
+
+
+cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """How many rows share a partial sum: a choice of the shape alone, never of the threads."""
+    cdef Py_ssize_t least = max(16384 // k, (n + CHUNKS - 1) // CHUNKS), size = block_rows(k)
+    return max(size, (least + size - 1) // size * size)
+
+
+cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, const floating* z, const char* y,
+                const floating* weight, floating* out, double scale, sum_t* partial) noexcept nogil:
+    cdef floating[BLOCK] factor
+    cdef floating[BLOCK] value
+    cdef const floating* row_weight = NULL
+    cdef floating* gradient = NULL
+    cdef Py_ssize_t r = start, m, size = block_rows(k)
+    cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
+    partial.total = 0
+    partial.rest = 0
+    while r < stop:
+        m = min(size, stop - r)
+        if weight != NULL:
+            row_weight = weight + r
+        if out != NULL:
+            gradient = out + r * k
+        weigh[floating](m, row_weight, scale, factor)
+        rows[floating](loss, m, k, z + r * k, y + r * item, factor, value, gradient)
+        add(partial, total[floating](m, value, row_weight))
+        r += size
+
+
+cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const char* y, const floating* weight,
+                floating* out, double scale) noexcept nogil:
+    cdef sum_t[CHUNKS] partials
+    cdef Py_ssize_t c, size = chunk_rows(n, k)
+    cdef Py_ssize_t count = (n + size - 1) // size
+    cdef int workers = threads(n * k)
+    for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
+        chunk[floating](loss, c * size, min(n, (c + 1) * size), k, z, y, weight, out, scale, &partials[c])
+    return combined(count, partials)
+
+
+cdef double combined(Py_ssize_t count, const sum_t* partials) noexcept nogil:
+    cdef sum_t whole
+    cdef Py_ssize_t c
+    whole.total = 0
+    whole.rest = 0
+    for c in range(count):
+        add(&whole, partials[c].total)
+        add(&whole, partials[c].rest)
+    return whole.total + whole.rest
+
+
+def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double scale):
+    """Sum of weight * loss over the rows of z (n, k); out (or None) becomes scale * weight * the gradient."""
+    cdef Py_buffer[4] b
+    cdef double result
+    cdef Py_ssize_t n
+    hold(b, (z, y, weight), (out,))
+    try:
+        n = b[0].len // b[0].itemsize // max(k, <Py_ssize_t>1)
+        with nogil:
+            if b[0].itemsize == 8:
+                result = run[double](loss, n, k, <const double*>b[0].buf, <const char*>b[1].buf,
+                                     <const double*>b[2].buf, <double*>b[3].buf, scale)
+            else:
+                result = run[float](loss, n, k, <const float*>b[0].buf, <const char*>b[1].buf,
+                                    <const float*>b[2].buf, <float*>b[3].buf, scale)
+    finally:
+        release(b, 4)
+    return result
+
+
+cdef void each(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const char* y, floating* out) noexcept nogil:
+    cdef floating[BLOCK] factor
+    cdef Py_ssize_t r, size = block_rows(k)
+    cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
+    weigh[floating](size, NULL, 1, factor)
+    r = 0
+    while r < n:
+        rows[floating](loss, min(size, n - r), k, z + r * k, y + r * item, factor, out + r, NULL)
+        r += size
+
+
+def pointwise(Loss loss not None, z, y, out, Py_ssize_t k):
+    """The sum of each row's values into out (n,)."""
+    cdef Py_buffer[3] b
+    hold(b, (z, y), (out,))
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                each[double](loss, b[2].len // 8, k, <const double*>b[0].buf, <const char*>b[1].buf, <double*>b[2].buf)
+            else:
+                each[float](loss, b[2].len // 4, k, <const float*>b[0].buf, <const char*>b[1].buf, <float*>b[2].buf)
+    finally:
+        release(b, 3)
+
+
+cdef double summed(Py_ssize_t n, const floating* x) noexcept nogil:
+    cdef sum_t s
+    cdef Py_ssize_t i
+    s.total = 0
+    s.rest = 0
+    i = 0
+    while i < n:
+        add(&s, total[floating](min(<Py_ssize_t>BLOCK, n - i), x + i, NULL))
+        i += BLOCK
+    return s.total + s.rest
+
+
+def sum(x):
+    """Sum of an array, compensated, in double."""
+    cdef Py_buffer[1] b
+    cdef double result
+    hold(b, (x,), ())
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                result = summed[double](b[0].len // 8, <const double*>b[0].buf)
+            else:
+                result = summed[float](b[0].len // 4, <const float*>b[0].buf)
+    finally:
+        release(b, 1)
+    return result
+
+
+cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexcept nogil:
+    cdef Py_ssize_t c, i, whole = n - n % BLOCK
+    cdef floating lo = <floating>low, hi = <floating>high
+    cdef int found
+    c = 0
+    while c < whole:
+        found = 0
+        for i in range(BLOCK):
+            found |= (x[c + i] < lo) | (x[c + i] > hi)
+        if found:
+            return True
+        c += BLOCK
+    for i in range(whole, n):
+        if x[i] < lo or x[i] > hi:
+            return True
+    return False
+
+
+cdef bint beyond_labels(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef int64_t low = 0, high = 0
+    for i in range(n):
+        low = min(low, x[i])
+        high = max(high, x[i])
+    return n > 0 and (low < 0 or high >= k)
+
+
+def outside(x, double low, double high):
+    """Whether any number of x lies outside [low, high]; NaN does not."""
+    cdef Py_buffer[1] b
+    cdef bint result
+    hold(b, (x,), ())
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                result = beyond[double](b[0].len // 8, <const double*>b[0].buf, low, high)
+            else:
+                result = beyond[float](b[0].len // 4, <const float*>b[0].buf, low, high)
+    finally:
+        release(b, 1)
+    return result
+
+
+def outside_labels(x, int64_t k):
+    """Whether any int64 label of x lies outside 0 ... k - 1."""
+    cdef Py_buffer[1] b
+    cdef bint result
+    hold(b, (x,), ())
+    try:
+        with nogil:
+            result = beyond_labels(b[0].len // 8, <const int64_t*>b[0].buf, k)
+    finally:
+        release(b, 1)
+    return result

@@ -1,0 +1,203 @@
+# Elementary functions for both precisions, header only, branch free, so that every level vectorizes the loops that
+# call them. Nothing here may be contracted by the compiler: multiply-add stands as fma where it is wanted, and is
+# a*b + c where the level has no such instruction. Coefficients: minimax polynomials, relative error below 1e-17
+# (float64) and 1e-8 (float32) on the reduced range.
+
+from cython cimport floating
+from libc.stdint cimport uint32_t, uint64_t
+
+cdef extern from *:
+    """
+    #ifndef LOSSOPT_MATH
+    #define LOSSOPT_MATH
+    #include <math.h>
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || (defined(_MSC_VER) && defined(__AVX2__))
+    static inline double lossopt_fma(double a, double b, double c) { return fma(a, b, c); }
+    static inline float lossopt_fmaf(float a, float b, float c) { return fmaf(a, b, c); }
+    #else
+    static inline double lossopt_fma(double a, double b, double c) { return a * b + c; }
+    static inline float lossopt_fmaf(float a, float b, float c) { return a * b + c; }
+    #endif
+    static inline uint64_t lossopt_bits(double x) { uint64_t i; memcpy(&i, &x, 8); return i; }
+    static inline double lossopt_value(uint64_t i) { double x; memcpy(&x, &i, 8); return x; }
+    static inline uint32_t lossopt_bitsf(float x) { uint32_t i; memcpy(&i, &x, 4); return i; }
+    static inline float lossopt_valuef(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
+    #define lossopt_inf ((double)INFINITY)
+    #define lossopt_nan ((double)NAN)
+    #endif
+    """
+    double fma_f64 "lossopt_fma"(double, double, double) noexcept nogil
+    float fma_f32 "lossopt_fmaf"(float, float, float) noexcept nogil
+    uint64_t bits_f64 "lossopt_bits"(double) noexcept nogil
+    double value_f64 "lossopt_value"(uint64_t) noexcept nogil
+    uint32_t bits_f32 "lossopt_bitsf"(float) noexcept nogil
+    float value_f32 "lossopt_valuef"(uint32_t) noexcept nogil
+    double fabs_f64 "fabs"(double) noexcept nogil
+    float fabs_f32 "fabsf"(float) noexcept nogil
+    double sqrt_f64 "sqrt"(double) noexcept nogil
+    float sqrt_f32 "sqrtf"(float) noexcept nogil
+    const double INF "lossopt_inf"
+    const double NAN "lossopt_nan"
+
+# Adding this and subtracting it again rounds to the nearest integer, which then stands in the low mantissa bits.
+cdef enum:
+    LANES = 16
+
+
+cdef inline floating fma(floating a, floating b, floating c) noexcept nogil:
+    if floating is double:
+        return fma_f64(a, b, c)
+    else:
+        return fma_f32(a, b, c)
+
+
+cdef inline floating fabs(floating x) noexcept nogil:
+    if floating is double:
+        return fabs_f64(x)
+    else:
+        return fabs_f32(x)
+
+
+cdef inline floating sqrt(floating x) noexcept nogil:
+    if floating is double:
+        return sqrt_f64(x)
+    else:
+        return sqrt_f32(x)
+
+
+cdef inline floating exp(floating x) noexcept nogil:
+    cdef double d, k, h, r, q
+    cdef float df, kf, hf, rf, qf
+    if floating is double:
+        d = 710.0 if x > 710.0 else x
+        d = -746.0 if d < -746.0 else d
+        # k = round(x / ln 2); ln 2 in two parts, the first short enough that k * it is exact
+        k = fma_f64(d, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
+        r = fma_f64(-k, 6.93147180369123816490e-01, d)
+        r = fma_f64(-k, 1.90821492927058770002e-10, r)
+        q = 2.4998992353976662e-08
+        q = fma_f64(q, r, 2.763168720465658e-07)
+        q = fma_f64(q, r, 2.755759718821292e-06)
+        q = fma_f64(q, r, 2.480148935276088e-05)
+        q = fma_f64(q, r, 0.0001984126948615937)
+        q = fma_f64(q, r, 0.0013888888946919375)
+        q = fma_f64(q, r, 0.008333333333507663)
+        q = fma_f64(q, r, 0.04166666666651916)
+        q = fma_f64(q, r, 0.16666666666666385)
+        q = fma_f64(q, r, 0.5000000000000012)
+        q = fma_f64(r * r, q, r) + 1.0
+        # 2**k as two factors, so that neither overflows and subnormal results are rounded once
+        h = k * 0.5 + 6755399441055744.0
+        d = (k - (h - 6755399441055744.0)) + 6755399441055744.0
+        q *= value_f64((bits_f64(h) << 52) + <uint64_t>0x3FF0000000000000)
+        return q * value_f64((bits_f64(d) << 52) + <uint64_t>0x3FF0000000000000)
+    else:
+        df = <float>89.0 if x > <float>89.0 else x
+        df = <float>-104.0 if df < <float>-104.0 else df
+        kf = fma_f32(df, <float>1.44269504, <float>12582912.0) - <float>12582912.0
+        rf = fma_f32(-kf, <float>0.693359375, df)
+        rf = fma_f32(-kf, <float>-2.12194440e-4, rf)
+        qf = <float>0.00138131422637709
+        qf = fma_f32(qf, rf, <float>0.008369418802357927)
+        qf = fma_f32(qf, rf, <float>0.04166845681945763)
+        qf = fma_f32(qf, rf, <float>0.16666514791863757)
+        qf = fma_f32(qf, rf, <float>0.49999993050676267)
+        qf = fma_f32(rf * rf, qf, rf) + <float>1.0
+        hf = kf * <float>0.5 + <float>12582912.0
+        df = (kf - (hf - <float>12582912.0)) + <float>12582912.0
+        qf *= value_f32((bits_f32(hf) << 23) + <uint32_t>0x3F800000)
+        return qf * value_f32((bits_f32(df) << 23) + <uint32_t>0x3F800000)
+
+
+cdef inline floating _log_tail(floating f, floating e, floating small) noexcept nogil:
+    # log(1 + f) + e ln 2 + small, for f in [sqrt(1/2) - 1, sqrt(2) - 1]: with s = f/(2 + f), log(1 + f) is
+    # 2 s + s z P(z), z = s*s, written so that f itself, which is exact, carries the leading digits
+    cdef floating s = f / (2 + f)
+    cdef floating z = s * s, h = <floating>0.5 * f * f
+    cdef floating p
+    if floating is double:
+        p = 0.14811539235494478
+        p = fma_f64(p, z, 0.15312569926166794)
+        p = fma_f64(p, z, 0.1818361898891412)
+        p = fma_f64(p, z, 0.22222197587265705)
+        p = fma_f64(p, z, 0.28571428751304645)
+        p = fma_f64(p, z, 0.39999999999377966)
+        p = fma_f64(p, z, 0.666666666666674)
+        p = s * (h + z * p) + fma_f64(e, 1.90821492927058770002e-10, small)
+        return fma_f64(e, 6.93147180369123816490e-01, -((h - p) - f))
+    else:
+        p = <float>0.29885186697678234
+        p = fma_f32(p, z, <float>0.39977079414030237)
+        p = fma_f32(p, z, <float>0.6666677976717061)
+        p = s * (h + z * p) + fma_f32(e, <float>-2.12194440e-4, small)
+        return fma_f32(e, <float>0.693359375, -((h - p) - f))
+
+
+cdef inline floating _log(floating x, floating c) noexcept nogil:
+    # log(x) + c/x, c far below x: the part of x that rounding cut off
+    cdef uint64_t i
+    cdef uint32_t j
+    cdef floating up, m, e, r
+    if floating is double:
+        up = x * 18014398509481984.0 if x < 2.2250738585072014e-308 else x
+        i = bits_f64(up) + <uint64_t>0x00095F619980C433        # 1.0 less sqrt(1/2), as bits
+        m = value_f64((i & <uint64_t>0x000FFFFFFFFFFFFF) + <uint64_t>0x3FE6A09E667F3BCD)
+        e = value_f64((i >> 52) | <uint64_t>0x4330000000000000) - 4503599627371519.0
+        e = e - 54 if x < 2.2250738585072014e-308 else e
+    else:
+        up = x * <float>33554432.0 if x < <float>1.17549435e-38 else x
+        j = bits_f32(up) + <uint32_t>0x004AFB0D
+        m = value_f32((j & <uint32_t>0x007FFFFF) + <uint32_t>0x3F3504F3)
+        e = <float><int>(j >> 23) - <float>127.0
+        e = e - 25 if x < <float>1.17549435e-38 else e
+    r = _log_tail[floating](m - 1, e, c / up)
+    r = x if not (x < <floating>INF) else r
+    r = -<floating>INF if x == 0 else r
+    return <floating>NAN if x < 0 else r
+
+
+cdef inline floating log(floating x) noexcept nogil:
+    return _log[floating](x, 0)
+
+
+cdef inline floating log1p(floating x) noexcept nogil:
+    # what 1 + x loses to rounding is c: x - (u - 1) where u is small, 1 - (u - x) where it is large
+    cdef floating u = 1 + x
+    cdef floating c = x - (u - 1) if x < 1 else 1 - (u - x)
+    cdef floating r = _log[floating](u, c)
+    return x if fabs[floating](x) < <floating>1e-30 else r       # keeps -0.0 and subnormals
+
+
+cdef inline floating log1p_unit(floating x) noexcept nogil:
+    # log1p for x in [0, 1] (and NaN): no exponent to find, and one division
+    cdef floating f = x if x < <floating>0.41421356 else (x - 1) * <floating>0.5
+    cdef floating e = 0 if x < <floating>0.41421356 else 1
+    return _log_tail[floating](f, e, 0)
+
+
+cdef inline double lane_sum(const double* a) noexcept nogil:
+    # sixteen lanes in a fixed tree
+    cdef double b[8]
+    cdef double c[4]
+    cdef int i
+    for i in range(8):
+        b[i] = a[i] + a[i + 8]
+    for i in range(4):
+        c[i] = b[i] + b[i + 4]
+    return (c[0] + c[2]) + (c[1] + c[3])
+
+
+cdef struct sum_t:
+    double total
+    double rest
+
+
+cdef inline void add(sum_t* s, double x) noexcept nogil:
+    # a compensated sum: rest holds what each addition to the total lost
+    cdef double t = s.total + x
+    cdef double a = t - s.total
+    # an infinite total has no rest: inf - inf would turn it into NaN
+    s.rest += ((s.total - (t - a)) + (x - a)) if fabs_f64(t) < INF else 0.0
+    s.total = t

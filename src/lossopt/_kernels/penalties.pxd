@@ -1,0 +1,20 @@
+# Penalties from their two coefficients, header only: l1 * sum |w| + l2 * sum w**2, factors already multiplied in.
+
+from cython cimport floating
+
+from lossopt._kernels.math cimport fabs
+
+
+cdef inline floating soft(floating x, floating threshold) noexcept nogil:
+    """x drawn towards zero by threshold; what arrives is +0.0, and NaN stays NaN."""
+    cdef floating size = fabs[floating](x) - threshold
+    size = 0 if size < 0 else size
+    # adding zero turns -0.0 into +0.0
+    return (-size if x < 0 else size) + 0
+
+
+cdef inline floating subgradient(floating w, floating g, floating l1, floating l2) noexcept nogil:
+    """The least subgradient of g + penalty: at w = 0 the L1 part takes from g what it can."""
+    cdef floating kink = soft[floating](g, l1)
+    g = g + 2 * l2 * w
+    return kink if w == 0 else g + (-l1 if w < 0 else l1)

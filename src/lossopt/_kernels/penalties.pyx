@@ -1,0 +1,95 @@
+"""Penalties over buffers. Doors to penalties.pxd, one module a level."""
+
+from cpython.buffer cimport Py_buffer
+from cython cimport floating
+
+from lossopt._kernels.abi cimport hold, release
+from lossopt._kernels.math cimport LANES, add, fabs, lane_sum, sum_t
+from lossopt._kernels.penalties cimport *
+
+cdef enum:
+    BLOCK = 256
+
+
+cdef void sums(Py_ssize_t n, const floating* w, double* absolute, double* squared) noexcept nogil:
+    cdef sum_t s1
+    cdef sum_t s2
+    cdef double[LANES] a
+    cdef double[LANES] q
+    cdef Py_ssize_t b, c, i, m
+    s1.total = s1.rest = s2.total = s2.rest = 0
+    for b in range((n + BLOCK - 1) // BLOCK):
+        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
+        for i in range(LANES):
+            a[i] = 0
+            q[i] = 0
+        for c in range(m // LANES):
+            for i in range(LANES):
+                a[i] += fabs[floating](w[b * BLOCK + c * LANES + i])
+                q[i] += <double>w[b * BLOCK + c * LANES + i] * w[b * BLOCK + c * LANES + i]
+        for i in range(m % LANES):
+            a[i] += fabs[floating](w[b * BLOCK + m - m % LANES + i])
+            q[i] += <double>w[b * BLOCK + m - m % LANES + i] * w[b * BLOCK + m - m % LANES + i]
+        add(&s1, lane_sum(a))
+        add(&s2, lane_sum(q))
+    absolute[0] = s1.total + s1.rest
+    squared[0] = s2.total + s2.rest
+
+
+def value(w, double l1, double l2):
+    """l1 * sum |w| + l2 * sum w**2, in double."""
+    cdef Py_buffer[1] b
+    cdef double absolute, squared
+    hold(b, (w,), ())
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                sums[double](b[0].len // 8, <const double*>b[0].buf, &absolute, &squared)
+            else:
+                sums[float](b[0].len // 4, <const float*>b[0].buf, &absolute, &squared)
+    finally:
+        release(b, 1)
+    # an absent part is absent, also beside an infinite weight
+    return (l1 * absolute if l1 else 0.0) + (l2 * squared if l2 else 0.0)
+
+
+cdef void gradients(Py_ssize_t n, const floating* w, floating* g, double l1, double l2) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating a = <floating>l1, q = <floating>l2
+    for i in range(n):
+        g[i] = subgradient[floating](w[i], g[i], a, q)
+
+
+def add_grad(w, grad, double l1, double l2):
+    """grad becomes the least subgradient of itself plus the penalty."""
+    cdef Py_buffer[2] b
+    hold(b, (w,), (grad,))
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                gradients[double](b[0].len // 8, <const double*>b[0].buf, <double*>b[1].buf, l1, l2)
+            else:
+                gradients[float](b[0].len // 4, <const float*>b[0].buf, <float*>b[1].buf, l1, l2)
+    finally:
+        release(b, 2)
+
+
+cdef void proximal(Py_ssize_t n, floating* w, double threshold, double shrink) noexcept nogil:
+    cdef Py_ssize_t i
+    cdef floating t = <floating>threshold, s = <floating>shrink
+    for i in range(n):
+        w[i] = soft[floating](w[i], t) * s
+
+
+def prox(w, double threshold, double shrink):
+    """w becomes soft(w, threshold) * shrink."""
+    cdef Py_buffer[1] b
+    hold(b, (), (w,))
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                proximal[double](b[0].len // 8, <double*>b[0].buf, threshold, shrink)
+            else:
+                proximal[float](b[0].len // 4, <float*>b[0].buf, threshold, shrink)
+    finally:
+        release(b, 1)

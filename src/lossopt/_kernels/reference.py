@@ -1,0 +1,271 @@
+"""The NumPy twin of every kernel: the same names and signatures, the formula as one would write it in NumPy.
+
+It is specification, test oracle and the yardstick of the benchmarks at once. A family is a class that serves as a
+namespace, so that ``load("reference")`` stands wherever ``load(level)`` does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+# rows of predictions (n, k) and targets to a value a row (n,) and gradients (n, k)
+Loss = Callable[[Array, Array], tuple[Array, Array]]
+
+
+def Arrays(arrays: list[Array], writable: bool) -> list[Array]:  # noqa: N802
+    return arrays
+
+
+def _exp(x: Array) -> Array:
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return np.exp(x)
+
+
+class losses:  # noqa: N801
+    @staticmethod
+    def mse() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            error = z - y
+            return (error * error).sum(axis=1), 2 * error
+
+        return rows
+
+    @staticmethod
+    def bce(positive: float, smoothing: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            y = y * (1 - smoothing) + 0.5 * smoothing
+            p, q = y * positive, 1 - y
+            e = _exp(-np.abs(z))
+            value = (p + q) * np.log1p(e) + np.where(z > 0, q, p) * np.abs(z)
+            up, down = np.where(z < 0, e, 1) / (1 + e), np.where(z < 0, 1, e) / (1 + e)
+            return value.sum(axis=1), q * up - p * down
+
+        return rows
+
+    @staticmethod
+    def bce_probability(positive: float, smoothing: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            y = y * (1 - smoothing) + 0.5 * smoothing
+            p, q = y * positive, 1 - y
+            with np.errstate(divide="ignore", invalid="ignore"):
+                value = np.where(q == 0, 0, -q * np.log1p(-z)) - np.where(p == 0, 0, p * np.log(z))
+                gradient = np.where(q == 0, 0, q / (1 - z)) - np.where(p == 0, 0, p / z)
+            return value.sum(axis=1), gradient
+
+        return rows
+
+    @staticmethod
+    def softmax_labels() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            index = np.arange(len(z)), y
+            with np.errstate(invalid="ignore"):
+                shifted = z - z.max(axis=1, keepdims=True)
+            e = _exp(shifted)
+            own = e[index]
+            # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
+            e[index] = 0
+            others = e.sum(axis=1)
+            value = np.log1p(others + (own - 1)) - shifted[index]
+            e[index] = -others
+            return value, e / (own + others)[:, None]
+
+        return rows
+
+    @staticmethod
+    def softmax_probabilities() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            with np.errstate(invalid="ignore"):
+                shifted = z - z.max(axis=1, keepdims=True)
+                e = _exp(shifted)
+                total = e.sum(axis=1)
+                mass = y.sum(axis=1)
+                value = mass * np.log(total) - np.where(y == 0, 0, y * shifted).sum(axis=1)
+            return value, e * (mass / total)[:, None] - y
+
+        return rows
+
+    @staticmethod
+    def value_and_grad(loss: Loss, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float) -> float:
+        n = z.size // k
+        with np.errstate(invalid="ignore"):
+            values, gradients = loss(z.reshape(n, k), y if y.dtype.kind == "i" else y.reshape(n, k))
+            if weight is not None:
+                values = np.where(weight == 0, 0, values * weight.astype(np.float64))
+            if out is not None and weight is None:
+                out[...] = (gradients * z.dtype.type(scale)).reshape(z.shape)
+            elif out is not None:
+                factor = (weight * z.dtype.type(scale))[:, None]
+                out[...] = np.where(factor == 0, 0, gradients * factor).reshape(z.shape)
+            return float(values.sum(dtype=np.float64))
+
+    @staticmethod
+    def pointwise(loss: Loss, z: Array, y: Array, out: Array, k: int) -> None:
+        out[...] = loss(z.reshape(-1, k), y if y.dtype.kind == "i" else y.reshape(-1, k))[0]
+
+    @staticmethod
+    def sum(x: Array) -> float:
+        return float(np.sum(x, dtype=np.float64))
+
+    @staticmethod
+    def outside(x: Array, low: float, high: float) -> bool:
+        return bool(np.any((x < low) | (x > high)))
+
+    @staticmethod
+    def outside_labels(x: Array, k: int) -> bool:
+        return bool(np.any((x < 0) | (x >= k)))
+
+
+class linear:  # noqa: N801
+    MOST_OUTPUTS = 32
+
+    @staticmethod
+    def value_and_grad(
+        loss: Loss,
+        x: Array,
+        y: Array,
+        sample_weight: Array | None,
+        weight: Array,
+        bias: Array | None,
+        grad_weight: Array | None,
+        grad_bias: Array | None,
+        scale: float,
+    ) -> float:
+        z = np.empty((len(x), len(weight)), x.dtype)
+        linear.predict(x, weight, bias, z)
+        value = losses.value_and_grad(loss, z, y, sample_weight, z if grad_weight is not None else None, len(weight), scale)
+        if grad_weight is not None:
+            grad_weight[...] = z.T @ x
+        if grad_bias is not None:
+            grad_bias[...] = z.sum(axis=0)
+        return value
+
+    @staticmethod
+    def predict(x: Array, weight: Array, bias: Array | None, out: Array) -> None:
+        z = x @ weight.T
+        out[...] = (z if bias is None else z + bias).reshape(out.shape)
+
+    @staticmethod
+    def gradient(x: Array, g: Array, weight: Array, bias: Array) -> None:
+        weight[...] = g.reshape(len(x), -1).T @ x
+        bias[...] = g.reshape(len(x), -1).sum(axis=0)
+
+
+def _soft(x: Array, threshold: Any) -> Array:
+    return np.copysign(np.maximum(np.abs(x) - threshold, 0), x) + x.dtype.type(0)
+
+
+class penalties:  # noqa: N801
+    @staticmethod
+    def value(w: Array, l1: float, l2: float) -> float:
+        absolute = l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
+        return absolute + (l2 * float(np.square(w, dtype=np.float64).sum()) if l2 else 0.0)
+
+    @staticmethod
+    def add_grad(w: Array, grad: Array, l1: float, l2: float) -> None:
+        l1, l2 = w.dtype.type(l1), w.dtype.type(l2)
+        smooth = grad + 2 * l2 * w
+        grad[...] = np.where(w == 0, _soft(grad, l1), smooth + np.where(w < 0, -l1, l1))
+
+    @staticmethod
+    def prox(w: Array, threshold: float, shrink: float) -> None:
+        w[...] = _soft(w, w.dtype.type(threshold)) * w.dtype.type(shrink)
+
+
+# constants of an update, parameter, gradient as the moments see it, state, threshold
+Apply = Callable[[dict[str, Any], Array, Array, Sequence[Array], Any], None]
+Update = tuple[Callable[[tuple[float, ...], int], dict[str, Any]], Apply, int]
+
+
+class updates:  # noqa: N801
+    @staticmethod
+    def sgd_update() -> Update:
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+            w -= w.dtype.type(c["lr"]) * g
+            if l1:
+                w[...] = _soft(w, w.dtype.type(l1 * c["gain"]))
+
+        return updates._prepare_sgd, apply, 0
+
+    @staticmethod
+    def _prepare_sgd(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+        lr, momentum, dampening, weight_decay, nesterov = hyper
+        gain = lr * (1 - dampening) / (1 - momentum)
+        fresh = 1.0 if t == 1 else 1 - dampening
+        return {"lr": lr, "momentum": momentum, "fresh": fresh, "decay": weight_decay, "nesterov": nesterov, "gain": gain}
+
+    @staticmethod
+    def momentum_update() -> Update:
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+            real, (velocity,) = w.dtype.type, state
+            velocity *= real(c["momentum"])
+            velocity += real(c["fresh"]) * g
+            w -= real(c["lr"]) * (g + real(c["momentum"]) * velocity if c["nesterov"] else velocity)
+            if l1:
+                w[...] = _soft(w, real(l1 * c["gain"]))
+
+        return updates._prepare_sgd, apply, 1
+
+    @staticmethod
+    def adam_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            lr, beta1, beta2, eps, weight_decay, decoupled = hyper
+            return {
+                "lr": lr,
+                "beta1": beta1,
+                "beta2": beta2,
+                "eps": eps,
+                "decay": 0.0 if decoupled else weight_decay,
+                "keep": 1 - lr * weight_decay if decoupled else 1.0,
+                "correction1": 1 / (1 - beta1**t),
+                "correction2": 1 / math.sqrt(1 - beta2**t),
+            }
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+            real, (mean, square) = w.dtype.type, state
+            mean *= real(c["beta1"])
+            mean += real(1 - c["beta1"]) * g
+            square *= real(c["beta2"])
+            square += real(1 - c["beta2"]) * g * g
+            gain = real(c["lr"]) / (np.sqrt(square) * real(c["correction2"]) + real(c["eps"]))
+            if c["keep"] != 1:
+                w *= real(c["keep"])
+            w -= gain * (mean * real(c["correction1"]))
+            if l1:
+                w[...] = _soft(w, real(l1) * gain)
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def step(
+        update: Update,
+        params: list[Array],
+        grads: list[Array],
+        state: list[Array],
+        hyper: tuple[float, ...],
+        t: int,
+        scale: float,
+        clip: float,
+        l1: tuple[float, ...],
+        l2: tuple[float, ...],
+    ) -> None:
+        prepare, apply, slots = update
+        constants = prepare(hyper, t)
+        for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+            if scale != 1:
+                g = g * w.dtype.type(scale)
+            if clip != math.inf:
+                g = np.clip(g, -clip, clip)
+            decay = constants["decay"] + 2 * l2[i]
+            if decay:
+                g = g + w.dtype.type(decay) * w
+            apply(constants, w, g, state[i * slots : (i + 1) * slots], l1[i])
+
+    @staticmethod
+    def norm(arrays: list[Array]) -> float:
+        return math.sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in arrays))

@@ -1,0 +1,105 @@
+"""Updates over lists of arrays. Doors to updates.pxd, one module a level."""
+
+from cython cimport floating
+from cython.parallel cimport prange
+from libc.math cimport sqrt as root
+from libc.stdint cimport int64_t
+
+from lossopt._kernels.abi cimport Arrays, Update, gradient_t, threads
+from lossopt._kernels.math cimport LANES, add, lane_sum, sum_t
+from lossopt._kernels.updates cimport *
+
+cdef enum:
+    HYPERS = 16         # hyperparameters and constants of a family, at most
+    SLOTS = 4           # state arrays a parameter, at most
+    BLOCK = 256
+    PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
+
+
+def sgd_update():
+    return Update.of(prepare_sgd, <void*>sgd[double], <void*>sgd[float], 5, 0)
+
+
+def momentum_update():
+    return Update.of(prepare_sgd, <void*>momentum[double], <void*>momentum[float], 5, 1)
+
+
+def adam_update():
+    return Update.of(prepare_adam, <void*>adam[double], <void*>adam[float], 6, 2)
+
+
+cdef void piece(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t start, Py_ssize_t n,
+                floating* w, const floating* g, floating** state) noexcept nogil:
+    cdef floating* at[SLOTS]
+    cdef int s
+    for s in range(update.slots):
+        at[s] = state[s] + start
+    if floating is double:
+        update.apply64(constants, smooth, l1, n, w + start, g + start, at)
+    else:
+        update.apply32(constants, smooth, l1, n, w + start, g + start, at)
+
+
+cdef void run(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, floating* w,
+              const floating* g, floating** state) noexcept nogil:
+    cdef int workers = threads(n)
+    cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
+    if workers == 1:
+        piece[floating](update, constants, smooth, l1, 0, n, w, g, state)
+    else:
+        for p in prange(pieces, num_threads=workers, schedule="static"):
+            piece[floating](update, constants, smooth, l1, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
+
+
+def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple hyper,
+         int64_t t, double scale, double clip, tuple l1, tuple l2):
+    """Update number t of every array: state holds `slots` arrays a parameter; l1 and l2 are the penalty's coefficients
+    an array (l2 joins the gradient as 2 * l2 * w)."""
+    cdef double[HYPERS] numbers
+    cdef double[HYPERS] constants
+    cdef gradient_t smooth
+    cdef double threshold
+    cdef Py_ssize_t i
+    for i in range(update.hypers):
+        numbers[i] = hyper[i]
+    smooth.scale, smooth.clip = scale, clip
+    update.prepare(numbers, t, constants)
+    for i in range(params.count):
+        threshold, smooth.l2 = l1[i], 2 * <double>l2[i]
+        with nogil:
+            if params.itemsize == 8:
+                run[double](update, constants, &smooth, threshold, params.sizes[i], <double*>params.data[i],
+                            <const double*>grads.data[i], <double**>&state.data[i * update.slots])
+            else:
+                run[float](update, constants, &smooth, threshold, params.sizes[i], <float*>params.data[i],
+                           <const float*>grads.data[i], <float**>&state.data[i * update.slots])
+
+
+cdef void squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
+    cdef double[LANES] a
+    cdef Py_ssize_t b, c, i, m
+    for b in range((n + BLOCK - 1) // BLOCK):
+        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
+        for i in range(LANES):
+            a[i] = 0
+        for c in range(m // LANES):
+            for i in range(LANES):
+                a[i] += <double>x[b * BLOCK + c * LANES + i] * x[b * BLOCK + c * LANES + i]
+        for i in range(m % LANES):
+            a[i] += <double>x[b * BLOCK + m - m % LANES + i] * x[b * BLOCK + m - m % LANES + i]
+        add(s, lane_sum(a))
+
+
+def norm(Arrays arrays not None):
+    """The Euclidean norm of all arrays together, in double."""
+    cdef sum_t s
+    cdef Py_ssize_t i
+    s.total = 0
+    s.rest = 0
+    with nogil:
+        for i in range(arrays.count):
+            if arrays.itemsize == 8:
+                squares[double](arrays.sizes[i], <const double*>arrays.data[i], &s)
+            else:
+                squares[float](arrays.sizes[i], <const float*>arrays.data[i], &s)
+    return root(s.total + s.rest)

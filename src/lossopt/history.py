@@ -1,0 +1,140 @@
+"""What happened in training, one entry an epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_FOREIGN = {"loss": "train_loss"}
+
+
+class History:
+    """Curves of a training run: ``history[key]`` is a list with one number an epoch.
+
+    Keys: ``train_loss`` (mean over the epoch's rows of the data term, each batch before its update), ``penalty`` (at the
+    epoch's end), ``val_loss`` (data term; only with validation data), ``lr`` and ``grad_norm`` (of the last update; the
+    norm of the data gradient before clipping), ``zeros`` (weights that are 0), ``seconds`` (the epoch's).
+
+    Attributes
+    ----------
+    stopped : str or None
+        Why the last fit ended; None while it runs.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> history = lo.History({"train_loss": [0.7, 0.5]})
+    >>> history["train_loss"][-1], len(history)
+    (0.5, 2)
+    """
+
+    def __init__(self, curves: Mapping[str, Any] | None = None, stopped: str | None = None) -> None:
+        self._curves = {_FOREIGN.get(k, k): [float(x) for x in v] for k, v in (curves or {}).items()}
+        self.stopped = stopped
+
+    def __getitem__(self, key: str) -> list[float]:
+        if key not in self._curves:
+            raise KeyError(f"no curve {key!r} in this history; it has {', '.join(self._curves) or 'none'}")
+        return self._curves[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._curves
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._curves)
+
+    def keys(self) -> list[str]:
+        """The names of the curves."""
+        return list(self._curves)
+
+    def __len__(self) -> int:
+        """How many epochs."""
+        return max((len(curve) for curve in self._curves.values()), default=0)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{key} {curve[-1]:.6g}" for key, curve in self._curves.items() if curve)
+        return f"<History: {len(self)} epochs{': ' + last if last else ''}>"
+
+    def append(self, **numbers: float) -> None:
+        """Add an epoch; a curve that begins late has NaN before."""
+        epochs = len(self)
+        for key in numbers:
+            self._curves.setdefault(key, [float("nan")] * epochs)
+        for key, curve in self._curves.items():
+            curve.append(float(numbers.get(key, float("nan"))))
+
+    def save(self, path: str | Path) -> None:
+        """Write the curves: .json, .csv or .npz, by the ending of path."""
+        path = Path(path)
+        if path.suffix == ".json":
+            path.write_text(json.dumps({"stopped": self.stopped, **self._curves}))
+        elif path.suffix == ".csv":
+            with path.open("w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(["epoch", *self._curves])
+                rows.writerows([i + 1, *(repr(c[i]) for c in self._curves.values())] for i in range(len(self)))
+        elif path.suffix == ".npz":
+            stopped = np.array([] if self.stopped is None else [self.stopped])
+            np.savez(path, stopped=stopped, **{k: np.array(v) for k, v in self._curves.items()})
+        else:
+            raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
+
+    @staticmethod
+    def load(path: str | Path | Mapping[str, Any]) -> History:
+        """Read curves: what `save` wrote, a CSV with a column of train_loss or loss, or a dict such as Keras's."""
+        if isinstance(path, Mapping):
+            return History(path)
+        path = Path(path)
+        stopped: str | None = None
+        if path.suffix == ".json":
+            curves = json.loads(path.read_text())
+            stopped = curves.pop("stopped", None)
+        elif path.suffix == ".csv":
+            with path.open(newline="") as file:
+                rows = list(csv.DictReader(file))
+            names = list(rows[0]) if rows else []
+            curves = {name: [float(row[name]) for row in rows] for name in names if name != "epoch"}
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                curves = {key: file[key] for key in file.files}
+            given = curves.pop("stopped", np.array([]))
+            stopped = str(given[0]) if given.size else None
+        else:
+            raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
+        return History(curves, stopped)
+
+    def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
+        """Draw the loss curves; returns the axes. Needs the extra `plot`.
+
+        Parameters
+        ----------
+        path : str, optional
+            Where to write the picture.
+        ax : matplotlib axes, optional
+            Where to draw; without it, a new figure.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise ImportError("history.plot needs matplotlib: pip install 'lossopt[plot]'") from None
+        if ax is None:
+            ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        epochs = np.arange(1, len(self) + 1)
+        # dashes tell the curves apart in grey as well
+        for key, name, style in (("train_loss", "training", "-"), ("val_loss", "validation", "--")):
+            if key in self:
+                ax.plot(epochs, self[key], style, label=name)
+        if "val_loss" in self and np.isfinite(self["val_loss"]).any():
+            best = int(np.nanargmin(self["val_loss"]))
+            ax.plot(best + 1, self["val_loss"][best], "o", color="black", markersize=5, label=f"best epoch: {best + 1}")
+        ax.set_xlabel("epoch")
+        ax.set_ylabel("loss (data term)")
+        ax.legend()
+        if path is not None:
+            ax.figure.savefig(path, dpi=120)
+        return ax

@@ -1,0 +1,318 @@
+"""Losses: how wrong predictions are, as a number, and which way is down, as a gradient."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lossopt import _arrays, _kernels
+from lossopt._component import Component
+
+Array = NDArray[Any]
+
+
+class Loss(Component):
+    """What all losses share: a mean (or sum) over rows, with its gradient from the same pass.
+
+    Predictions are raw scores: (n,) for one output, (n, k) for k of them. The mean divides by the number of rows, or
+    by the sum of sample_weight; a weight of 0 is the row removed, a weight of 2 the row twice. No rows give 0.0.
+    """
+
+    reduction: str
+
+    def _reduced(self, reduction: str) -> None:
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {reduction!r}")
+        self.reduction = reduction
+
+    @abstractmethod
+    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+        """The kernel for predictions of this shape and type, and the target as it reads it, checked."""
+
+    @abstractmethod
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        """How many terms of the mean a row makes."""
+
+    def _outputs(self, y: Array) -> int:
+        """How many outputs a linear model needs for these targets."""
+        return int(y.shape[1]) if y.ndim == 2 else 1
+
+    def _shape(self, n: int, k: int) -> tuple[int, ...]:
+        """The shape of a linear model's predictions."""
+        return (n,) if k == 1 else (n, k)
+
+    def _mass(self, shape: tuple[int, ...], weight: Array | None) -> float:
+        """What the mean divides by."""
+        return self._terms(shape) * (float(shape[0]) if weight is None else _kernels.losses.sum(weight))
+
+    def _scale(self, mass: float) -> float:
+        """What the sum over rows is multiplied by; no rows, no gradient."""
+        return (1.0 / mass if mass else 0.0) if self.reduction == "mean" else 1.0
+
+    def _reduce(self, total: float, mass: float) -> float:
+        return total / mass if self.reduction == "mean" and mass else total
+
+    def _read(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Any, Array]:
+        z = _arrays.floats("prediction", prediction)
+        if z.ndim not in (1, 2):
+            raise ValueError(f"prediction must have shape (n,) or (n, k), got {_arrays.describe(z)}")
+        return (z, *self._bind(z.shape, z.dtype, target))
+
+    def _run(
+        self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, out: Any
+    ) -> tuple[float, Any, float]:
+        """The sum over rows, the gradient of the mean (out: None, True for a fresh array, or where it goes), the mass."""
+        z, kernel, y = self._read(prediction, target)
+        weight = _arrays.weights("sample_weight", sample_weight, z.shape[0], z.dtype)
+        if out is True:
+            out = np.empty(z.shape, z.dtype)
+        elif out is not None:
+            out = _arrays.written("out", out, z.dtype, z.shape)
+            _arrays.apart_or_same("out", out, "prediction", z)
+            _arrays.apart("out", out, target=y, sample_weight=weight)
+        mass = self._mass(z.shape, weight)
+        scale = self._scale(mass)
+        k = z.shape[1] if z.ndim == 2 else 1
+        if not z.size or not mass:
+            if out is not None:
+                out[...] = 0
+            return 0.0, out, mass
+        total = _kernels.losses.value_and_grad(kernel, z, y, weight, out, k, scale)
+        return total, out, mass
+
+    def __call__(self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The loss of all rows together.
+
+        Parameters
+        ----------
+        prediction : array (n,) or (n, k)
+            Raw scores; float32 stays float32, everything else is read as float64.
+        target : array
+            What the rows should have been; its shape is the loss's own.
+        sample_weight : array (n,), optional
+            Not negative; 0 is the row removed, 2 the row twice.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument has the wrong shape, type or range; the sentence names it.
+        """
+        total, _, mass = self._run(prediction, target, sample_weight, None)
+        return self._reduce(total, mass)
+
+    def value_and_grad(
+        self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None, out: Array | None = None
+    ) -> tuple[float, Array]:
+        """The loss and its gradient with respect to the prediction, from one pass.
+
+        Parameters
+        ----------
+        prediction, target, sample_weight
+            As for calling the loss.
+        out : array like prediction, optional
+            Where the gradient is written; it may be exactly `prediction`, and overlaps nothing else.
+
+        Returns
+        -------
+        value : float
+        grad : array of the prediction's shape and type; `out` where it was given
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument has the wrong shape, type or range; nothing has been written then.
+        """
+        total, grad, mass = self._run(prediction, target, sample_weight, True if out is None else out)
+        return self._reduce(total, mass), grad
+
+    def pointwise(self, prediction: ArrayLike, target: ArrayLike) -> Array:
+        """The loss of each row, (n,), before weights; `reduction` plays no part.
+
+        With several outputs a row's value is what it adds to the mean over rows.
+        """
+        z, kernel, y = self._read(prediction, target)
+        out = np.zeros(z.shape[0], z.dtype)
+        if z.size:
+            _kernels.losses.pointwise(kernel, z, y, out, z.shape[1] if z.ndim == 2 else 1)
+        return out / z.dtype.type(self._terms(z.shape) or 1)
+
+
+def _alike(shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> Array:
+    """A target of the prediction's shape: it never broadcasts."""
+    y = _arrays.floats("target", target, dtype)
+    if y.shape != shape:
+        raise ValueError(f"target must have the prediction's shape {shape}, got {_arrays.describe(y)}")
+    return y
+
+
+def _per_output(shape: tuple[int, ...]) -> int:
+    return shape[1] if len(shape) == 2 else 1
+
+
+def _within(name: str, x: Array, low: float, high: float) -> Array:
+    if _kernels.losses.outside(x, low, high):
+        bad = x[(x < low) | (x > high)][0]
+        raise ValueError(f"{name} must lie in [{low:g}, {high:g}], got {bad}")
+    return x
+
+
+class MSE(Loss):
+    """Mean squared error, without a half.
+
+    ``value = mean (z - y)**2`` over all n rows, or all n*k numbers with k outputs; gradient ``2 (z - y) / (n k)``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape, (n,) or (n, k). An error of 10 counts 100, an error of 1 counts 1.
+    torch and Keras agree; scikit-learn's estimators and optax's ``l2_loss`` take half of it.
+    Source: chapter "Loss Functions and Optimization".
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.MSE()([10.0, 1.0], [0.0, 0.0])
+    50.5
+    >>> value, grad = lo.MSE().value_and_grad([10.0, 1.0], [0.0, 0.0])
+    >>> grad
+    array([10.,  1.])
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction)
+        self._kernel = _kernels.losses.mse()
+
+    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+        return self._kernel, _alike(shape, dtype, target)
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return _per_output(shape)
+
+
+class BinaryCrossEntropy(Loss):
+    """Binary cross-entropy, in nats, from scores or from probabilities.
+
+    From scores z, with ``s(z) = 1 / (1 + exp(-z))``: ``value = mean -(y log s(z) + (1 - y) log s(-z))``, gradient
+    ``((1 - y) s(z) - y s(-z)) / n``, each tail formed without cancellation: z = -1000 with y = 1 costs 1000.
+
+    Parameters
+    ----------
+    from_logits : bool
+        True: predictions are scores. False: they are probabilities p in [0, 1], and the loss is exact there too:
+        p = 0 with y = 1 costs infinity (torch stops at 100, Keras at 16.1), y = 0 with p = 0 costs 0.
+    pos_weight : float, optional
+        Multiplies the term of y = 1; the mean still divides by the rows, as torch's.
+    label_smoothing : float in [0, 1]
+        Targets become ``y (1 - label_smoothing) + label_smoothing / 2``.
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets lie in [0, 1], soft ones included, and have the prediction's shape; bool counts as 0 and 1.
+    Source: chapter "Loss Functions and Optimization".
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> round(lo.BinaryCrossEntropy(from_logits=False)([0.9], [1]), 9)
+    0.105360516
+    >>> lo.BinaryCrossEntropy().value_and_grad([-1000.0], [1])
+    (1000.0, array([-1.]))
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = True,
+        pos_weight: float | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str = "mean",
+    ) -> None:
+        self._reduced(reduction)
+        if pos_weight is not None and not 0 <= pos_weight < np.inf:
+            raise ValueError(f"BinaryCrossEntropy: pos_weight must be finite and not negative, got {pos_weight!r}")
+        if not 0 <= label_smoothing <= 1:
+            raise ValueError(f"BinaryCrossEntropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+        self.from_logits = from_logits
+        self.pos_weight = pos_weight
+        self.label_smoothing = label_smoothing
+        make = _kernels.losses.bce if from_logits else _kernels.losses.bce_probability
+        self._kernel = make(1.0 if pos_weight is None else pos_weight, label_smoothing)
+
+    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+        return self._kernel, _within("target", _alike(shape, dtype, target), 0, 1)
+
+    def _read(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Any, Array]:
+        z, kernel, y = super()._read(prediction, target)
+        return z if self.from_logits else _within("prediction", z, 0, 1), kernel, y
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return _per_output(shape)
+
+
+class CrossEntropy(Loss):
+    """Softmax cross-entropy, in nats, with class labels or a probability for each class.
+
+    With ``p = softmax(z)``: ``value = mean -log p_y``, or ``mean -sum_c q_c log p_c`` for probabilities q; gradient
+    ``(p - 1_y) / n`` or ``(p sum(q) - q) / n``. A row's own class stays out of its sum of exponentials, so that a
+    prediction near certainty keeps all digits of its small loss and gradient.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Predictions are scores (n, k); targets are integers (n,) from 0 to k - 1, or probabilities (n, k). A score of minus
+    infinity rules a class out; plus infinity or NaN make the row NaN.
+    Source: chapter "Loss Functions and Optimization".
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.CrossEntropy().value_and_grad([[1e4, -1e4, 0.0]], [1])
+    (20000.0, array([[ 1., -1.,  0.]]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction)
+        self._labels = _kernels.losses.softmax_labels()
+        self._probabilities = _kernels.losses.softmax_probabilities()
+
+    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+        if len(shape) != 2:
+            raise ValueError(f"prediction must have shape (n, k), a score for each class, got shape {shape}")
+        if np.ndim(target) == 2:
+            return self._probabilities, _within("target", _alike(shape, dtype, target), 0, 1)
+        y = _arrays.labels("target", target, shape[0])
+        if _kernels.losses.outside_labels(y, shape[1]):
+            bad = y[(y < 0) | (y >= shape[1])][0]
+            raise ValueError(f"target must hold labels from 0 to {shape[1] - 1}, got {bad}")
+        return self._labels, y
+
+    def _outputs(self, y: Array) -> int:
+        if y.ndim != 1 or y.dtype.kind not in "iub":
+            return super()._outputs(y)
+        return int(y.max()) + 1 if y.size else 1
+
+    def _shape(self, n: int, k: int) -> tuple[int, ...]:
+        return n, k
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return 1
+
+
+LOSSES: dict[str, type[Loss]] = {
+    "mse": MSE,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "cross_entropy": CrossEntropy,
+}

@@ -1,0 +1,242 @@
+"""A linear model's loss and penalty as a function of one flat vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lossopt import _arrays, _kernels
+from lossopt._component import Component
+from lossopt.losses import Loss
+from lossopt.penalties import Penalty
+
+Array = NDArray[Any]
+
+# rows a product of more outputs than the kernels take: the block of X and its predictions stay in the last cache
+_BLAS_ROWS = 1024
+
+
+def linear_value_and_grad(
+    kernel: Any,
+    X: Array,
+    y: Array,
+    sample_weight: Array | None,
+    weight: Array,
+    bias: Array | None,
+    grad_weight: Array | None,
+    grad_bias: Array | None,
+    scale: float,
+) -> float:
+    """Sum of sample_weight * loss under a linear model, and scale times its gradient, from one pass over X.
+
+    With more outputs than the kernels take, the products are BLAS's, on blocks of rows.
+    """
+    if len(weight) <= _kernels.linear.MOST_OUTPUTS:
+        value = _kernels.linear.value_and_grad(kernel, X, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
+        return float(value)
+    total = 0.0
+    if grad_weight is not None:
+        grad_weight[...] = 0
+    if grad_bias is not None:
+        grad_bias[...] = 0
+    for start in range(0, len(X), _BLAS_ROWS):
+        rows = slice(start, start + _BLAS_ROWS)
+        z = X[rows] @ weight.T
+        if bias is not None:
+            z += bias
+        part = None if sample_weight is None else sample_weight[rows]
+        total += _kernels.losses.value_and_grad(
+            kernel, z, y[rows], part, None if grad_weight is None else z, len(weight), scale
+        )
+        if grad_weight is not None:
+            grad_weight += z.T @ X[rows]
+        if grad_bias is not None:
+            grad_bias += z.sum(axis=0)
+    return total
+
+
+def linear_predict(X: Array, weight: Array, bias: Array | None) -> Array:
+    """Raw scores, (n,) for one output or (n, k)."""
+    k = len(weight)
+    if k > _kernels.linear.MOST_OUTPUTS:
+        z = X @ weight.T
+        return z if bias is None else z + bias
+    out = np.empty(len(X) if k == 1 else (len(X), k), X.dtype)
+    if out.size:
+        _kernels.linear.predict(X, weight, bias, out)
+    return out
+
+
+class Objective(Component):
+    """A linear model's mean loss plus penalty, as a function of one flat vector w.
+
+    ``value(w) = loss(X @ W.T + b, y) + penalty(W)`` with W (n_outputs, n_features) first in w, C order, then b
+    (n_outputs,), which no penalty touches. X is read from memory once an evaluation.
+
+    Parameters
+    ----------
+    X : array (n_samples, n_features)
+        float64 or float32, read-only and memory-mapped ones included; other layouts and types are converted here, once.
+    y : array
+        Targets as the loss takes them; they are checked here, once.
+    loss : Loss
+    penalty : Penalty, optional
+    sample_weight : array (n_samples,), optional
+    fit_intercept : bool
+    n_outputs : int, optional
+        Default: max(y) + 1 for CrossEntropy with labels, y.shape[1] for a two-dimensional y, else 1.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument has the wrong shape, type or range; the sentence names it.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> objective = lo.Objective(np.array([[1.0], [2.0]]), [1.0, 3.0], lo.MSE())
+    >>> objective.value_and_grad(objective.zeros())
+    (5.0, array([-7., -4.]))
+    """
+
+    def __init__(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: Loss,
+        penalty: Penalty | None = None,
+        sample_weight: ArrayLike | None = None,
+        fit_intercept: bool = True,
+        n_outputs: int | None = None,
+    ) -> None:
+        if not isinstance(loss, Loss):
+            raise TypeError(f"loss must be a Loss, got {loss!r}")
+        if penalty is not None and not isinstance(penalty, Penalty):
+            raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
+        self.X = _arrays.matrix("X", X)
+        self.y = np.asarray(y)
+        n, d = self.X.shape
+        if self.y.shape[:1] != (n,):
+            raise ValueError(f"y must have a target for each of the {n} rows of X, got {_arrays.describe(self.y)}")
+        self.loss = loss
+        self.penalty = penalty
+        self.sample_weight = _arrays.weights("sample_weight", sample_weight, n, self.X.dtype)
+        self.fit_intercept = fit_intercept
+        self.n_outputs = loss._outputs(self.y) if n_outputs is None else n_outputs
+        shape = loss._shape(n, self.n_outputs)
+        self._kernel, self._y = loss._bind(shape, self.X.dtype, self.y)
+        self._mass = loss._mass(shape, self.sample_weight)
+        self.size = self.n_outputs * (d + bool(fit_intercept))
+
+    def zeros(self) -> Array:
+        """A start: zeros, in the type of X."""
+        return np.zeros(self.size, self.X.dtype)
+
+    def unpack(self, w: Array) -> tuple[Array, Array]:
+        """Views of w: weight (n_outputs, n_features) and bias (n_outputs,), or (0,) without an intercept."""
+        w = np.asarray(w)
+        if w.shape != (self.size,):
+            raise ValueError(f"w must have shape ({self.size},), got {_arrays.describe(w)}")
+        weights = self.n_outputs * self.X.shape[1]
+        return w[:weights].reshape(self.n_outputs, -1), w[weights:]
+
+    def data_value_and_grad(self, w: ArrayLike, out: Array | None = None) -> tuple[float, Array]:
+        """The mean loss without the penalty, and its gradient, laid out as w."""
+        w = _arrays.floats("w", w)
+        gradient = np.empty_like(w) if out is None else _arrays.written("out", out, w.dtype, w.shape)
+        if out is not None:
+            _arrays.apart("out", out, w=w, X=self.X, y=self._y, sample_weight=self.sample_weight)
+        if not self._mass:
+            gradient[...] = 0
+            return 0.0, gradient
+        same = w.dtype == self.X.dtype
+        weight, bias = self.unpack(w if same else w.astype(self.X.dtype))
+        target = gradient if same else np.empty(w.shape, self.X.dtype)
+        grad_weight, grad_bias = self.unpack(target)
+        value = linear_value_and_grad(
+            self._kernel,
+            self.X,
+            self._y,
+            self.sample_weight,
+            weight,
+            bias if self.fit_intercept else None,
+            grad_weight,
+            grad_bias if self.fit_intercept else None,
+            self.loss._scale(self._mass),
+        )
+        if not same:
+            gradient[...] = target
+        return self.loss._reduce(value, self._mass), gradient
+
+    def value_and_grad(self, w: ArrayLike, out: Array | None = None) -> tuple[float, Array]:
+        """Value and gradient at w; under L1 the least subgradient.
+
+        Parameters
+        ----------
+        w : array (size,)
+            float64 or float32, whatever X is; the gradient comes in its type.
+        out : array like w, optional
+            Where the gradient is written; without it, it is fresh.
+        """
+        w = _arrays.floats("w", w)
+        value, gradient = self.data_value_and_grad(w, out)
+        if self.penalty is not None:
+            weights = self.n_outputs * self.X.shape[1]
+            value += self.penalty.value(w[:weights])
+            self.penalty.add_grad(w[:weights], gradient[:weights])
+        return value, gradient
+
+    def __call__(self, w: ArrayLike) -> float:
+        """The value alone."""
+        return self.value_and_grad(w)[0]
+
+    def predict(self, w: ArrayLike, X: ArrayLike) -> Array:
+        """Raw scores of the rows of X under w: (n,) for one output, (n, n_outputs) otherwise."""
+        X = _arrays.matrix("X", X, self.X.dtype)
+        if X.shape[1] != self.X.shape[1]:
+            raise ValueError(f"X must have {self.X.shape[1]} features, got {_arrays.describe(X)}")
+        weight, bias = self.unpack(_arrays.floats("w", w, self.X.dtype))
+        return linear_predict(X, weight, bias if self.fit_intercept else None)
+
+
+def check_gradient(f: Callable[[Array], Any] | Objective, w: ArrayLike) -> float:
+    """The largest relative error of a gradient against central finite differences.
+
+    Parameters
+    ----------
+    f : Objective, or function of w that returns (value, gradient)
+    w : array (size,)
+        Where to look; away from kinks.
+
+    Returns
+    -------
+    float
+        ``max |gradient - difference| / max(1, max |difference|)``; below 1e-6 for a right gradient in float64.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> lo.check_gradient(lambda w: (float(w @ w), 2 * w), np.array([1.0, -2.0])) < 1e-6
+    True
+    >>> lo.check_gradient(lambda w: (float(w @ w), w), np.array([1.0, -2.0])) > 0.1
+    True
+    """
+    function = f.value_and_grad if isinstance(f, Objective) else f
+    point = np.array(w, dtype=np.float64)
+    gradient = np.array(function(point.copy())[1], dtype=np.float64)
+    if gradient.shape != point.shape:
+        raise ValueError(f"the gradient must have the shape of w, {point.shape}, got {gradient.shape}")
+    differences = np.empty_like(point)
+    for i in np.ndindex(point.shape):
+        # the cube root of the rounding unit balances truncation against rounding
+        h = 6e-6 * max(1.0, abs(point[i]))
+        up, down = point.copy(), point.copy()
+        up[i] += h
+        down[i] -= h
+        differences[i] = (function(up)[0] - function(down)[0]) / (up[i] - down[i])
+    if not point.size:
+        return 0.0
+    return float(np.abs(gradient - differences).max() / max(1.0, np.abs(differences).max()))

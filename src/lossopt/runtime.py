@@ -1,0 +1,100 @@
+"""Threads, and what this build and machine are."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lossopt import _kernels
+from lossopt._kernels import abi
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _quota() -> float:
+    """The container's share of processors, by cgroup version 2 or 1."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text().strip()
+            period = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return np.inf
+    return np.inf if quota in ("max", "-1") else max(1.0, float(quota) / float(period))
+
+
+def _default_threads() -> int:
+    limits = [_cores(), _quota()]
+    for name in ("OMP_NUM_THREADS", "LOSSOPT_NUM_THREADS"):
+        given = os.environ.get(name, "").split(",")[0].strip()
+        if given.isdecimal() and int(given) > 0:
+            limits.append(int(given))
+        elif given and name.startswith("LOSSOPT"):
+            raise ImportError(f"{name} must be a positive whole number, got {given!r}")
+    return int(min(limits))
+
+
+def set_num_threads(n: int) -> None:
+    """Use n threads, exactly, also above the number of cores; the results' bits do not depend on it.
+
+    Parameters
+    ----------
+    n : int
+        At least 1. A build without OpenMP stays on one thread; small arrays do so too.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> before = lo.get_num_threads()
+    >>> lo.set_num_threads(1)
+    >>> lo.get_num_threads()
+    1
+    >>> lo.set_num_threads(before)
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    abi.set_num_threads(int(n))
+
+
+def get_num_threads() -> int:
+    """How many threads large arrays use now; a limit of threadpoolctl counts while it is active."""
+    return int(abi.get_num_threads())
+
+
+def info() -> dict[str, Any]:
+    """What is running: kernel level, threads, compiler, versions, and which parts use BLAS.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.info()["level"] in lo.info()["levels"]
+    True
+    """
+    return {
+        "lossopt": metadata.version("lossopt"),
+        "level": _kernels.level,
+        "levels": list(_kernels.available),
+        "levels built": list(_kernels.built),
+        "threads": get_num_threads(),
+        "cores": _cores(),
+        "openmp": abi.OPENMP,
+        "compiler": abi.COMPILER,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "blas": f"linear models of more than {_kernels.linear.MOST_OUTPUTS} outputs",
+    }
+
+
+abi.set_num_threads(_default_threads())

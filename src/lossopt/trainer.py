@@ -1,0 +1,369 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lossopt import _arrays, _kernels
+from lossopt._component import Component, _construct
+from lossopt._kernels import loop
+from lossopt.callbacks import Callback
+from lossopt.history import History
+from lossopt.losses import Loss
+from lossopt.models import Linear, Model
+from lossopt.objective import linear_value_and_grad
+from lossopt.optimizers import Optimizer, _read, _unpenalized
+from lossopt.penalties import Penalty
+
+Array = NDArray[Any]
+
+
+class _Data:
+    """Rows to train on or to look at, checked once; a linear model's targets are bound to its kernel."""
+
+    def __init__(self, trainer: Trainer, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        model, loss = trainer.model, trainer.loss
+        linear = isinstance(model, Linear)
+        self.X = _arrays.matrix("X", X, np.dtype(model.dtype)) if linear else np.asarray(X)
+        self.y = np.asarray(y)
+        self.n = len(self.X) if self.X.ndim else 0
+        if self.y.shape[:1] != (self.n,):
+            raise ValueError(f"y must have a target for each of the {self.n} rows of X, got {_arrays.describe(self.y)}")
+        dtype = next((x.dtype for x in model.params.values()), _arrays.FLOATS[0])
+        self.weight = _arrays.weights("sample_weight", sample_weight, self.n, dtype)
+        self.kernel: Any = None
+        if linear:
+            if self.X.shape[1] != model.n_features:
+                raise ValueError(f"X must have {model.n_features} features, got {_arrays.describe(self.X)}")
+            self.kernel, self.y = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y)
+
+    def part(self, rows: Any) -> tuple[Array, Array, Array | None]:
+        return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+
+
+class Trainer(Component):
+    """Train a model: batches, loss, penalty, optimizer, and what there is to see.
+
+    A window of `accumulate` batches makes one update with the gradient of the window's mean loss, as if it had been one
+    batch; the last batch of an epoch may be short, and so may its last window.
+
+    Parameters
+    ----------
+    model : Linear, or an object with `params`, `forward` and `backward` (see Model)
+    loss : Loss
+    optimizer : Optimizer
+        Owns its moments and step count; schedules are read at the number of updates done.
+    penalty : Penalty, optional
+        Handed to the optimizer's step, and reported apart from the data term.
+    batch_size : int or None
+        None: all rows (batch gradient descent); 1: one (stochastic).
+    accumulate : int
+        Batches an update.
+    max_norm : float, optional
+        Clip the global norm of the data gradient.
+    schedule_unit : "step" or "epoch"
+        What a schedule's t counts: updates, or updates done / updates an epoch (a fraction).
+    shuffle : bool
+        A new order of the rows each epoch, made from `seed` and the epoch's number alone.
+    drop_last : bool
+        Leave out a short last batch.
+    seed : int
+    engine : "auto", "python" or "compiled"
+        Which loop runs; after a fit, `engine` says which did. "compiled" raises where it cannot.
+    on_nonfinite : "raise" or "skip"
+        A loss or gradient that is not finite raises FloatingPointError, or its update is left out. No update is ever
+        made from one.
+    callbacks : sequence of Callback
+
+    Attributes
+    ----------
+    history : History
+    epochs : int
+        Epochs done.
+    skipped : int
+        Updates left out by ``on_nonfinite="skip"``.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> X = np.arange(20.0).reshape(10, 2) / 10
+    >>> y = X @ [1.0, -1.0] + 0.5
+    >>> trainer = lo.Trainer(lo.Linear(2), lo.MSE(), lo.SGD(lr=0.1, momentum=0.9), batch_size=5)
+    >>> history = trainer.fit(X, y, epochs=200)
+    >>> history["train_loss"][-1] < 1e-6
+    True
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Loss,
+        optimizer: Optimizer,
+        penalty: Penalty | None = None,
+        batch_size: int | None = 32,
+        accumulate: int = 1,
+        max_norm: float | None = None,
+        schedule_unit: str = "step",
+        shuffle: bool = True,
+        drop_last: bool = False,
+        seed: int = 0,
+        engine: str = "auto",
+        on_nonfinite: str = "raise",
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        if not isinstance(model, Linear) and not isinstance(model, Model):
+            raise TypeError(f"model must have params, forward and backward, got {model!r}")
+        for name, value, kind in (("loss", loss, Loss), ("optimizer", optimizer, Optimizer), ("penalty", penalty, Penalty)):
+            if not isinstance(value, kind) and not (value is None and kind is Penalty):
+                raise TypeError(f"{name} must be an instance of lossopt's {kind.__name__}, got {value!r}")
+        for name, count in (("batch_size", batch_size), ("accumulate", accumulate)):
+            if count is None and name == "batch_size":
+                continue
+            if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
+                raise ValueError(f"{name} must be a positive whole number, got {count!r}")
+        for name, word, words in (
+            ("schedule_unit", schedule_unit, ("step", "epoch")),
+            ("engine", engine, ("auto", "python", "compiled")),
+            ("on_nonfinite", on_nonfinite, ("raise", "skip")),
+        ):
+            if word not in words:
+                raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {word!r}")
+        if max_norm is not None and not max_norm > 0:
+            raise ValueError(f"max_norm must be positive, got {max_norm!r}")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
+        for callback in callbacks:
+            if not isinstance(callback, Callback):
+                raise TypeError(f"callbacks must be instances of lossopt's Callback, got {callback!r}")
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.penalty = penalty
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.max_norm = max_norm
+        self.schedule_unit = schedule_unit
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.seed = seed
+        self.engine = engine
+        self.on_nonfinite = on_nonfinite
+        self.callbacks = tuple(callbacks)
+        self._wanted_engine = engine
+        self.history = History()
+        self.epochs = 0
+        self.skipped = 0
+        self._stop: str | None = None
+
+    # ---- the loop
+
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        epochs: int = 1,
+        validation: tuple[Any, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+        progress: bool = False,
+    ) -> History:
+        """Train for so many epochs more, from where things stand.
+
+        Parameters
+        ----------
+        X : array (n, n_features), or what the model's forward takes
+        y : array
+            Targets as the loss takes them.
+        epochs : int
+        validation : (X, y) or (X, y, sample_weight), optional
+            Looked at after each epoch.
+        sample_weight : array (n,), optional
+            0 is the row removed, 2 the row twice.
+        progress : bool
+            Show a progress bar. Needs tqdm, of the extra `demo` or `cli`.
+
+        Returns
+        -------
+        History
+            All epochs so far; `history.stopped` says why this fit ended.
+
+        Raises
+        ------
+        FloatingPointError
+            The loss or a gradient is not finite, and on_nonfinite is "raise"; the parameters are those before that update.
+        """
+        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
+            raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
+        if self._wanted_engine == "compiled":
+            raise ValueError("engine='compiled' is not part of this version; engine='auto' takes the fastest there is")
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
+            raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
+        data = _Data(self, X, y, sample_weight)
+        held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
+        self.engine = "python"
+        self.history.stopped, self._stop = None, None
+        for callback in self.callbacks:
+            callback.trainer = self
+            callback.on_train_begin()
+        bar = _bar(epochs) if progress else None
+        try:
+            for _ in range(epochs):
+                logs = self._epoch(data, held)
+                if bar is not None:
+                    bar.set_postfix({k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}, refresh=False)
+                    bar.update()
+                if self._stop is not None:
+                    break
+            self.history.stopped = self._stop or "all epochs done"
+        except BaseException as error:
+            self.history.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if bar is not None:
+                bar.close()
+            for callback in self.callbacks:
+                callback.on_train_end()
+        return self.history
+
+    def stop(self, reason: str) -> None:
+        """End the fit after the current epoch; `history.stopped` will be the reason."""
+        self._stop = reason
+
+    def _epoch(self, data: _Data, held: _Data | None) -> dict[str, float]:
+        began = time.perf_counter()
+        epoch = self.epochs
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch)
+        total = mass = 0.0
+        norm = lr = float("nan")
+        grads: dict[str, Array] = {}
+        windows = list(self._windows(data.n, epoch))
+        for i, window in enumerate(windows):
+            for callback in self.callbacks:
+                callback.on_batch_begin(i)
+            part_total, part_mass, grads = self._gradients(data, window, grads)
+            # a window whose rows all have weight 0 is no window
+            if part_mass:
+                now = self._update(part_total, grads, 1.0 if self.schedule_unit == "step" else len(windows))
+                if now is not None:
+                    norm, lr = now
+                    total, mass = total + part_total, mass + part_mass
+            for callback in self.callbacks:
+                callback.on_batch_end(i, {"loss": part_total / part_mass if part_mass else 0.0})
+        logs = {"train_loss": total / mass if mass else 0.0}
+        penalized = [x for name, x in self.model.params.items() if not _unpenalized(name)]
+        if self.penalty is not None:
+            logs["penalty"] = sum(self.penalty.value(x) for x in penalized)
+        if held is not None:
+            part_total, part_mass = self._look(held)
+            logs["val_loss"] = part_total / part_mass if part_mass else 0.0
+        logs |= {"lr": lr, "grad_norm": norm, "zeros": float(sum(x.size - np.count_nonzero(x) for x in penalized))}
+        logs["seconds"] = time.perf_counter() - began
+        self.epochs += 1
+        self.history.append(**logs)
+        for callback in self.callbacks:
+            callback.on_epoch_end(epoch, logs)
+        return logs
+
+    def _windows(self, n: int, epoch: int) -> Iterator[list[Any]]:
+        """The batches of each update: what to index the rows with."""
+        size = n if self.batch_size is None else min(self.batch_size, n)
+        if not size:
+            return
+        order: Array | None = None
+        # one batch of all rows needs no order
+        if self.shuffle and size < n:
+            order = np.empty(n, np.int64)
+            loop.permutation(order, self.seed, epoch)
+        count = n // size if self.drop_last else -(-n // size)
+        batches = [slice(i * size, min((i + 1) * size, n)) for i in range(count)]
+        for i in range(0, count, self.accumulate):
+            yield [rows if order is None else order[rows] for rows in batches[i : i + self.accumulate]]
+
+    def _gradients(
+        self, data: _Data, window: list[Any], grads: dict[str, Array]
+    ) -> tuple[float, float, dict[str, Array]]:
+        """The sum of the loss over a window's rows, what the mean divides it by, and the mean's gradient."""
+        model, loss = self.model, self.loss
+        parts = [data.part(rows) for rows in window]
+        if isinstance(model, Linear):
+            masses = [loss._mass(loss._shape(len(X), model.n_outputs), w) for X, _, w in parts]
+            mass = sum(masses)
+            grads = grads or {name: np.empty_like(x) for name, x in model.params.items()}
+            weight, bias, total = model.params["weight"], model.params["bias"], 0.0
+            for i, (X, y, w) in enumerate(parts):
+                to = grads if i == 0 else {name: np.empty_like(x) for name, x in grads.items()}
+                total += linear_value_and_grad(
+                    data.kernel, X, y, w, weight, bias, to["weight"], to["bias"], loss._scale(mass)
+                )
+                if i:
+                    for name, x in to.items():
+                        grads[name] += x
+            return total, mass, grads
+        totals, masses, backs = [], [], []
+        for X, y, w in parts:
+            prediction = model.forward(X)
+            total, gradient, mass = loss._run(prediction, y, w, True)
+            totals.append(total)
+            masses.append(mass)
+            # a batch's gradient counts what its rows weigh: its own mean comes back to a sum
+            backs.append({k: g * (mass if loss.reduction == "mean" else 1.0) for k, g in model.backward(gradient).items()})
+        mass = sum(masses)
+        for name in model.params:
+            if name not in backs[0]:
+                raise ValueError(f"model.backward must return a gradient for each of params; {name!r} is missing")
+        summed = {name: sum(back[name] for back in backs[1:]) + backs[0][name] for name in model.params}
+        return sum(totals), mass, {name: np.asarray(g * loss._scale(mass)) for name, g in summed.items()}
+
+    def _update(self, total: float, grads: dict[str, Array], updates_per_t: float) -> tuple[float, float] | None:
+        """One step, unless something is not finite; its gradient norm and lr."""
+        norm = _kernels.updates.norm(_kernels.Arrays([np.ascontiguousarray(x) for x in grads.values()], False))
+        if not np.isfinite(total) or not np.isfinite(norm):
+            if self.on_nonfinite == "skip":
+                self.skipped += 1
+                return None
+            name = next((name for name, x in grads.items() if not np.isfinite(x).all()), None)
+            what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
+            where = f", and so is the gradient of {name!r}" if name is not None else ""
+            raise FloatingPointError(
+                f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower the learning rate"
+            )
+        t = self.optimizer.steps / updates_per_t
+        lr = _read(self.optimizer._hyper()[0], t)
+        self.optimizer._update(self.model.params, grads, self.penalty, self.max_norm, None, t)
+        return norm, lr
+
+    # ---- looking
+
+    def _look(self, data: _Data) -> tuple[float, float]:
+        """The sum of the loss over all rows, and what the mean divides it by."""
+        if data.kernel is None:
+            total, _, mass = self.loss._run(self.model.forward(data.X), data.y, data.weight, None)
+            return total, mass
+        model, loss = self.model, self.loss
+        mass = loss._mass(loss._shape(data.n, model.n_outputs), data.weight)
+        weight, bias = model.params["weight"], model.params["bias"]
+        return linear_value_and_grad(data.kernel, data.X, data.y, data.weight, weight, bias, None, None, 1.0), mass
+
+    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The loss of the model as it stands, without penalty: the data term."""
+        return self.loss._reduce(*self._look(_Data(self, X, y, sample_weight)))
+
+    def _arguments(self) -> dict[str, Any]:
+        return super()._arguments() | {"engine": self._wanted_engine}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {"history": self.history, "epochs": self.epochs, "skipped": self.skipped, "engine": self.engine}
+        return _construct, (type(self), self._arguments()), state
+
+
+def _bar(epochs: int) -> Any:
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise ImportError("progress=True needs tqdm: pip install 'lossopt[cli]'") from None
+    return tqdm(total=epochs, unit="epoch")
