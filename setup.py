@@ -1,4 +1,4 @@
-"""Builds the kernels: every family once for each row of LEVELS, the rest once. The project itself is in pyproject.toml."""
+"""Builds the kernels: every family once for each row of LEVELS, the rest once. All else is in pyproject.toml."""
 
 import os
 import platform
@@ -27,8 +27,8 @@ FLAGS = {
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
 OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
 
-FAMILIES = ["losses", "linear", "penalties", "updates"]     # built once a level
-ONCE = ["abi", "loop"]                                      # built for no level
+FAMILIES = ["losses", "linear", "penalties", "updates"]  # built once a level
+ONCE = ["abi", "loop"]  # built for no level
 
 DIRECTIVES = {
     "language_level": 3,
@@ -55,10 +55,14 @@ class Build(build_ext):
             command = getattr(self.compiler, "compiler", ["the C compiler"])[0]
             raise SystemExit(
                 f"lossopt: cannot compile its kernels: {command} is missing or does not work. Install a C compiler "
-                "(Debian, Ubuntu: apt install gcc libc6-dev; macOS: xcode-select --install; Windows: Build Tools for Visual "
-                "Studio) and try again."
+                "(Debian, Ubuntu: apt install gcc libc6-dev; macOS: xcode-select --install; Windows: Build Tools for "
+                "Visual Studio) and try again."
             )
-        threads = OPENMP[kind] if os.environ.get("LOSSOPT_OPENMP") != "0" and self._compiles(OPENMP[kind], OPENMP[kind]) else []
+        threads = (
+            OPENMP[kind]
+            if os.environ.get("LOSSOPT_OPENMP") != "0" and self._compiles(OPENMP[kind], OPENMP[kind])
+            else []
+        )
         for extension in self.extensions:
             extension.extra_compile_args = FLAGS[kind] + threads + LEVELS[extension.level][kind]
             extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
@@ -69,8 +73,10 @@ class Build(build_ext):
         with tempfile.TemporaryDirectory() as folder:
             source = os.path.join(folder, "probe.c")
             with open(source, "w") as file:
-                file.write("#ifdef _OPENMP\n#include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n#else\n"
-                           "int main(void) { return 0; }\n#endif\n")
+                file.write(
+                    "#ifdef _OPENMP\n#include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n#else\n"
+                    "int main(void) { return 0; }\n#endif\n"
+                )
             saved = os.dup(2)
             with open(os.devnull, "w") as null:
                 os.dup2(null.fileno(), 2)

@@ -24,14 +24,16 @@ from lossopt.schedules import (
     Product,
     Schedule,
     StepDecay,
-    Warmup,
     WarmRestarts,
+    Warmup,
 )
 from lossopt.trainer import Trainer
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "L1",
+    "L2",
     "LOSSES",
     "MSE",
     "OPTIMIZERS",
@@ -53,8 +55,6 @@ __all__ = [
     "InverseSqrt",
     "InverseTime",
     "Join",
-    "L1",
-    "L2",
     "Linear",
     "LinearDecay",
     "Loss",

@@ -27,7 +27,8 @@ def floats(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:
     if dtype is None:
         dtype = array.dtype.newbyteorder("=")
         dtype = dtype if dtype in FLOATS else FLOATS[0]
-    return np.ascontiguousarray(array, dtype).reshape(array.shape)
+    read: Array = np.ascontiguousarray(array, dtype).reshape(array.shape)
+    return read
 
 
 def written(name: str, x: Any, dtype: np.dtype[Any] | None = None, shape: tuple[int, ...] | None = None) -> Array:
@@ -48,7 +49,8 @@ def written(name: str, x: Any, dtype: np.dtype[Any] | None = None, shape: tuple[
         raise ValueError(f"{name} must be C-contiguous, got a strided {describe(x)}")
     if not x.flags.writeable:
         raise ValueError(f"{name} must be writable, got a read-only {describe(x)}")
-    return x
+    checked: Array = x
+    return checked
 
 
 def matrix(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:

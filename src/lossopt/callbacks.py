@@ -68,7 +68,9 @@ class EarlyStopping(Callback):
         self, patience: int = 10, min_delta: float = 0.0, monitor: str = "val_loss", restore_best: bool = True
     ) -> None:
         if patience < 0 or min_delta < 0:
-            raise ValueError(f"EarlyStopping: patience and min_delta must not be negative, got {patience!r}, {min_delta!r}")
+            raise ValueError(
+                f"EarlyStopping: patience and min_delta must not be negative, got {patience!r}, {min_delta!r}"
+            )
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor

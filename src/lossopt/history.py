@@ -16,8 +16,8 @@ _FOREIGN = {"loss": "train_loss"}
 class History:
     """Curves of a training run: ``history[key]`` is a list with one number an epoch.
 
-    Keys: ``train_loss`` (mean over the epoch's rows of the data term, each batch before its update), ``penalty`` (at the
-    epoch's end), ``val_loss`` (data term; only with validation data), ``lr`` and ``grad_norm`` (of the last update; the
+    Keys: ``train_loss`` (mean over the epoch's rows of the data term, each batch before its update), ``penalty`` (at
+    its end), ``val_loss`` (data term; only with validation data), ``lr`` and ``grad_norm`` (of the last update; the
     norm of the data gradient before clipping), ``zeros`` (weights that are 0), ``seconds`` (the epoch's).
 
     Attributes
@@ -80,7 +80,8 @@ class History:
                 rows.writerows([i + 1, *(repr(c[i]) for c in self._curves.values())] for i in range(len(self)))
         elif path.suffix == ".npz":
             stopped = np.array([] if self.stopped is None else [self.stopped])
-            np.savez(path, stopped=stopped, **{k: np.array(v) for k, v in self._curves.items()})
+            arrays: dict[str, Any] = {k: np.array(v) for k, v in self._curves.items()}
+            np.savez(path, stopped=stopped, **arrays)
         else:
             raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
 

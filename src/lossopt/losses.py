@@ -64,7 +64,7 @@ class Loss(Component):
     def _run(
         self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, out: Any
     ) -> tuple[float, Any, float]:
-        """The sum over rows, the gradient of the mean (out: None, True for a fresh array, or where it goes), the mass."""
+        """The sum over rows, the gradient of the mean (out: None, True for a fresh array, or its place), the mass."""
         z, kernel, y = self._read(prediction, target)
         weight = _arrays.weights("sample_weight", sample_weight, z.shape[0], z.dtype)
         if out is True:
@@ -138,10 +138,11 @@ class Loss(Component):
         With several outputs a row's value is what it adds to the mean over rows.
         """
         z, kernel, y = self._read(prediction, target)
-        out = np.zeros(z.shape[0], z.dtype)
+        out: Array = np.zeros(z.shape[0], z.dtype)
         if z.size:
             _kernels.losses.pointwise(kernel, z, y, out, z.shape[1] if z.ndim == 2 else 1)
-        return out / z.dtype.type(self._terms(z.shape) or 1)
+        out /= self._terms(z.shape) or 1
+        return out
 
 
 def _alike(shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> Array:

@@ -232,7 +232,7 @@ def check_gradient(f: Callable[[Array], Any] | Objective, w: ArrayLike) -> float
     differences = np.empty_like(point)
     for i in np.ndindex(point.shape):
         # the cube root of the rounding unit balances truncation against rounding
-        h = 6e-6 * max(1.0, abs(point[i]))
+        h = 6e-6 * max(1.0, abs(float(point[i])))
         up, down = point.copy(), point.copy()
         up[i] += h
         down[i] -= h

@@ -31,10 +31,6 @@ def _checked(owner: Component, **limits: tuple[Any, float, float]) -> None:
             raise ValueError(f"{type(owner).__name__}: {name} must {bounds}, got {value!r}")
 
 
-def _read(hyper: Number | bool, t: float) -> float:
-    return float(hyper(t) if isinstance(hyper, Schedule) else hyper)
-
-
 def _named(params: Params, what: str) -> dict[str, Any]:
     """Arrays by name: a dict's keys, or positions in a list; a single array is `params` (or `grads`) itself."""
     if isinstance(params, Mapping):
@@ -75,7 +71,13 @@ class _Bound:
 
     def holds(self, params: Params) -> bool:
         """Whether these are the very arrays of the last step."""
-        now = params.values() if isinstance(params, Mapping) else params if isinstance(params, (list, tuple)) else (params,)
+        now = (
+            params.values()
+            if isinstance(params, Mapping)
+            else params
+            if isinstance(params, (list, tuple))
+            else (params,)
+        )
         return len(now) == len(self.given) and all(a is b for a, b in zip(now, self.given, strict=True))
 
     def gradients(self, grads: Params) -> Any:
@@ -94,12 +96,16 @@ class _Bound:
         for name, w, x in zip(self.names, self.arrays, values, strict=True):
             g = _arrays.floats("grads", x, self.dtype)
             if g.shape != w.shape:
-                raise ValueError(f"the gradient of {self._label(name)} must have its shape {w.shape}, got {_arrays.describe(g)}")
+                raise ValueError(
+                    f"the gradient of {self._label(name)} must have its shape {w.shape}, got {_arrays.describe(g)}"
+                )
             read.append(g)
         memory = _kernels.Arrays(read, False)
         shared = memory.overlap(self.memory)
         if shared is not None:
-            raise ValueError(f"the gradient of {self._label(self.names[shared[0]])} overlaps {self._label(self.names[shared[1]])}")
+            raise ValueError(
+                f"the gradient of {self._label(self.names[shared[0]])} overlaps {self._label(self.names[shared[1]])}"
+            )
         return memory
 
 
@@ -173,9 +179,15 @@ class Optimizer(Component):
         self._update(params, grads, penalty, max_norm, clip_value, self.steps)
 
     def _update(
-        self, params: Params, grads: Params, penalty: Penalty | None, max_norm: float | None, clip_value: float | None, t: float
-    ) -> None:
-        """A step whose schedules are read at t."""
+        self,
+        params: Params,
+        grads: Params,
+        penalty: Penalty | None,
+        max_norm: float | None,
+        clip_value: float | None,
+        t: float,
+    ) -> tuple[float, ...]:
+        """A step whose schedules are read at t; returns the hyperparameters it used, lr first."""
         if penalty is not None and not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
         for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
@@ -183,7 +195,7 @@ class Optimizer(Component):
                 raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bind(params)
         memory = bound.gradients(grads)
-        hyper = tuple(_read(h, t) for h in self._hyper())
+        hyper = tuple(float(h(t) if isinstance(h, Schedule) else h) for h in self._hyper())
         l1, l2 = penalty._coefficients() if penalty is not None else (0.0, 0.0)
         scale = 1.0
         if max_norm is not None:
@@ -202,6 +214,7 @@ class Optimizer(Component):
             tuple(l1 if penalized else 0.0 for penalized in bound.penalized),
             tuple(l2 if penalized else 0.0 for penalized in bound.penalized),
         )
+        return hyper
 
     def _bind(self, params: Params) -> _Bound:
         if self._bound is not None and self._bound.holds(params):
@@ -222,7 +235,8 @@ class Optimizer(Component):
         found = {name: next(iter(arrays.values())).shape for name, arrays in states.items()}
         if wanted != found:
             raise ValueError(
-                f"params must have the names and shapes of the optimizer's state, {found}, got {wanted}; reset() makes a new start"
+                f"params must have the names and shapes of the optimizer's state, {found}, got {wanted}; "
+                "reset() makes a new start"
             )
         for i, name in enumerate(bound.names):
             for j, kind in enumerate(kinds):
@@ -239,7 +253,10 @@ class Optimizer(Component):
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs: ``{"steps": int, "state": {parameter: {name: array}}}``, copies."""
-        return {"steps": self.steps, "state": {k: {n: a.copy() for n, a in v.items()} for k, v in self._states().items()}}
+        return {
+            "steps": self.steps,
+            "state": {k: {n: a.copy() for n, a in v.items()} for k, v in self._states().items()},
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`; its arrays are copied, and matched to the parameters at the next step.
@@ -331,7 +348,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam: a step of its own for every number, from the moments of its gradients.
 
-    ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g**2``, ``w = w - lr * (m / (1 - b1**k)) / (sqrt(v / (1 - b2**k)) + eps)``.
+    ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g**2``; with ``m_hat = m / (1 - b1**k)`` and
+    ``v_hat = v / (1 - b2**k)``, ``w = w - lr * m_hat / (sqrt(v_hat) + eps)``.
 
     Parameters
     ----------

@@ -647,11 +647,10 @@ class OneCycle(Schedule):
 class Warmup(Schedule):
     """A straight ramp up to the first value of a schedule, then that schedule from its beginning.
 
-    value(t) = schedule(0) * (t + 1) / steps for t < steps, and schedule(t - steps) from there
+    value(t) = schedule(0) * min(1, (t + 1) / steps) for t < steps, and schedule(t - steps) from there
 
-    The first update is not lost at 0, and the last of the ramp is made with schedule(0). The ramp is meant for t
-    that counts updates; where t is a fraction (epochs), it passes schedule(0) in its last unit, by at most 1 / steps.
-    There ``Join([LinearDecay(0, lr, steps), schedule], [steps])`` climbs from 0 without passing it.
+    The first update is not lost at 0, and the last of the ramp is made with schedule(0); a t that is a fraction
+    (epochs) stays there for the last unit of the ramp.
 
     Parameters
     ----------
@@ -681,7 +680,7 @@ class Warmup(Schedule):
 
     def _values(self, t: Array) -> Array:
         values, ramp = np.empty_like(t), t < self.steps
-        values[ramp] = self.schedule(0) * (t[ramp] + 1.0) / self.steps
+        values[ramp] = self.schedule(0) * np.minimum(t[ramp] + 1.0, self.steps) / self.steps
         values[~ramp] = self.schedule._values(t[~ramp] - self.steps)
         return values
 

@@ -17,7 +17,7 @@ from lossopt.history import History
 from lossopt.losses import Loss
 from lossopt.models import Linear, Model
 from lossopt.objective import linear_value_and_grad
-from lossopt.optimizers import Optimizer, _read, _unpenalized
+from lossopt.optimizers import Optimizer, _unpenalized
 from lossopt.penalties import Penalty
 
 Array = NDArray[Any]
@@ -118,7 +118,11 @@ class Trainer(Component):
     ) -> None:
         if not isinstance(model, Linear) and not isinstance(model, Model):
             raise TypeError(f"model must have params, forward and backward, got {model!r}")
-        for name, value, kind in (("loss", loss, Loss), ("optimizer", optimizer, Optimizer), ("penalty", penalty, Penalty)):
+        for name, value, kind in (
+            ("loss", loss, Loss),
+            ("optimizer", optimizer, Optimizer),
+            ("penalty", penalty, Penalty),
+        ):
             if not isinstance(value, kind) and not (value is None and kind is Penalty):
                 raise TypeError(f"{name} must be an instance of lossopt's {kind.__name__}, got {value!r}")
         for name, count in (("batch_size", batch_size), ("accumulate", accumulate)):
@@ -140,7 +144,7 @@ class Trainer(Component):
         for callback in callbacks:
             if not isinstance(callback, Callback):
                 raise TypeError(f"callbacks must be instances of lossopt's Callback, got {callback!r}")
-        self.model = model
+        self.model: Any = model
         self.loss = loss
         self.optimizer = optimizer
         self.penalty = penalty
@@ -194,7 +198,7 @@ class Trainer(Component):
         Raises
         ------
         FloatingPointError
-            The loss or a gradient is not finite, and on_nonfinite is "raise"; the parameters are those before that update.
+            The loss or a gradient is not finite, and on_nonfinite is "raise"; the parameters are those before it.
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
@@ -214,13 +218,17 @@ class Trainer(Component):
             for _ in range(epochs):
                 logs = self._epoch(data, held)
                 if bar is not None:
-                    bar.set_postfix({k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}, refresh=False)
+                    bar.set_postfix(
+                        {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}, refresh=False
+                    )
                     bar.update()
                 if self._stop is not None:
                     break
             self.history.stopped = self._stop or "all epochs done"
         except BaseException as error:
-            self.history.stopped = "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            self.history.stopped = (
+                "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
+            )
             raise
         finally:
             if bar is not None:
@@ -311,7 +319,9 @@ class Trainer(Component):
             totals.append(total)
             masses.append(mass)
             # a batch's gradient counts what its rows weigh: its own mean comes back to a sum
-            backs.append({k: g * (mass if loss.reduction == "mean" else 1.0) for k, g in model.backward(gradient).items()})
+            backs.append(
+                {k: g * (mass if loss.reduction == "mean" else 1.0) for k, g in model.backward(gradient).items()}
+            )
         mass = sum(masses)
         for name in model.params:
             if name not in backs[0]:
@@ -330,11 +340,10 @@ class Trainer(Component):
             what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
             where = f", and so is the gradient of {name!r}" if name is not None else ""
             raise FloatingPointError(
-                f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower the learning rate"
+                f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower lr"
             )
         t = self.optimizer.steps / updates_per_t
-        lr = _read(self.optimizer._hyper()[0], t)
-        self.optimizer._update(self.model.params, grads, self.penalty, self.max_norm, None, t)
+        lr, *_ = self.optimizer._update(self.model.params, grads, self.penalty, self.max_norm, None, t)
         return norm, lr
 
     # ---- looking

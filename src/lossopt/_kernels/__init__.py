@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from types import SimpleNamespace
 
-from lossopt._kernels import abi
+from lossopt._kernels import abi as abi
 
 FAMILIES = ("losses", "linear", "penalties", "updates")
 # name: the least that abi.X86_LEVEL must be; the best last

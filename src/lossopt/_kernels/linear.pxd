@@ -5,21 +5,10 @@ from cython cimport floating
 
 from lossopt._kernels.abi cimport Loss
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
-from lossopt._kernels.math cimport LANES, add, fma, sum_t
+from lossopt._kernels.math cimport LANES, add, fma, lane_sum, sum_t
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
-
-
-cdef inline floating lane_sum(const floating* a) noexcept nogil:
-    cdef floating[8] b
-    cdef floating[4] c
-    cdef int i
-    for i in range(8):
-        b[i] = a[i] + a[i + 8]
-    for i in range(4):
-        c[i] = b[i] + b[i + 4]
-    return (c[0] + c[2]) + (c[1] + c[3])
 
 
 cdef inline void dots(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
@@ -57,7 +46,7 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
                          const floating* bias, floating* z) noexcept nogil:
     """z (n, k) = x (n, d) times w (k, d) transposed, plus bias (k,) or NULL."""
     cdef floating[4] four
-    cdef floating b
+    cdef floating zero = 0, b
     cdef Py_ssize_t c, i, m, r = 0
     while r < n:
         m = min(<Py_ssize_t>4, n - r)
@@ -65,7 +54,7 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
             # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
             dots[floating](d, x + r * d, x + (r + (1 if m > 1 else 0)) * d, x + (r + (2 if m > 2 else 0)) * d,
                            x + (r + (3 if m > 3 else 0)) * d, w + c * d, four)
-            b = 0 if bias == NULL else bias[c]
+            b = zero if bias == NULL else bias[c]
             for i in range(m):
                 z[(r + i) * k + c] = four[i] + b
         r += 4
@@ -93,18 +82,18 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
             g3 = g[(4 * r + 3) * k + c]
             to = weight + c * d
             for j in range(d):
-                to[j] += fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))
+                to[j] += <double>fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))
     for r in range(n // 4 * 4, n):
         for c in range(k):
             g0 = g[r * k + c]
             x0 = x + r * d
             to = weight + c * d
             for j in range(d):
-                to[j] += g0 * x0[j]
+                to[j] += <double>(g0 * x0[j])
     if bias != NULL:
         for r in range(n):
             for c in range(k):
-                bias[c] += g[r * k + c]
+                bias[c] += <double>g[r * k + c]
 
 
 cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,

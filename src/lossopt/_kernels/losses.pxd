@@ -8,10 +8,9 @@ from cython cimport floating
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, block_f32, block_f64, rows_f32, rows_f64
-from lossopt._kernels.math cimport INF, LANES, add, exp, fabs, lane_sum, log, log1p, log1p_unit, sum_t
+from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp, fabs, lane_sum, log, log1p, log1p_unit
 
 cdef enum:
-    BLOCK = 256         # rows of one output, or numbers, at a time: the block's buffers stay in the first cache
     ROWS = 64           # rows of several outputs at a time
     FEW = 64            # with at most so many classes softmax takes rows as lanes
 
@@ -36,28 +35,28 @@ ctypedef fused loss_t:
 
 cdef inline void point(loss_t* c, floating z, floating y, floating first, floating* value, floating* gradient) noexcept nogil:
     """One prediction: `first` is what first_half made of it, in a loop of its own."""
-    cdef floating p, q, s, up, down
+    cdef floating one = 1, zero = 0, p, q, s, up, down
     if loss_t is mse_t:
         value[0] = (z - y) * (z - y)
-        gradient[0] = 2 * (z - y)
+        gradient[0] = <floating>2 * (z - y)
     elif loss_t is bce_t:
         # p and q weigh the two classes; each tail is formed without cancellation, from exp(-|z|)
         y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
         p = y * <floating>c.positive
-        q = 1 - y
+        q = one - y
         s = log1p_unit[floating](first)
-        value[0] = (p + q) * s + (q if z > 0 else p) * fabs[floating](z)
-        s = 1 / (1 + first)
-        up = (first if z < 0 else 1) * s
-        down = (1 if z < 0 else first) * s
+        value[0] = (p + q) * s + (q if z > zero else p) * fabs[floating](z)
+        s = one / (one + first)
+        up = (first if z < zero else one) * s
+        down = (one if z < zero else first) * s
         gradient[0] = q * up - p * down
     elif loss_t is bce_probability_t:
         y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
         p = y * <floating>c.positive
-        q = 1 - y
+        q = one - y
         # a class without weight adds nothing, whatever its logarithm
-        value[0] = (0 if q == 0 else -q * log1p[floating](-z)) - (0 if p == 0 else p * log[floating](z))
-        gradient[0] = (0 if q == 0 else q / (1 - z)) - (0 if p == 0 else p / z)
+        value[0] = (zero if q == zero else -q * log1p[floating](-z)) - (zero if p == zero else p * log[floating](z))
+        gradient[0] = (zero if q == zero else q / (one - z)) - (zero if p == zero else p / z)
 
 
 cdef inline floating first_half(loss_t* c, floating z) noexcept nogil:
@@ -102,13 +101,13 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
     cdef floating[LANES] scale
     cdef int64_t[LANES] label
     cdef Py_ssize_t c, i
-    cdef floating x
+    cdef floating one = 1, zero = 0, x
     for i in range(LANES):
         top[i] = -<floating>INF
         others[i] = 0
         own[i] = 0
         mass[i] = 0
-        scale[i] = factor[i] if i < n else 0
+        scale[i] = factor[i] if i < n else zero
     for c in range(k):
         for i in range(n):
             e[c * LANES + i] = z[i * k + c]
@@ -127,15 +126,15 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
                 x = exp[floating](e[c * LANES + i] - top[i])
                 e[c * LANES + i] = x
                 # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
-                others[i] += 0 if c == label[i] else x
+                others[i] += zero if c == label[i] else x
         for i in range(LANES):
             x = exp[floating](own[i])
-            value[i] = log1p[floating](others[i] + (x - 1)) - own[i]
+            value[i] = log1p[floating](others[i] + (x - one)) - own[i]
             mass[i] = scale[i] / (x + others[i])
         for c in range(k):
             for i in range(LANES):
                 x = (-others[i] if c == label[i] else e[c * LANES + i]) * mass[i]
-                e[c * LANES + i] = 0 if scale[i] == 0 else x
+                e[c * LANES + i] = zero if scale[i] == zero else x
     else:
         for c in range(k):
             for i in range(n):
@@ -146,7 +145,7 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
             for i in range(LANES):
                 x = e[c * LANES + i] - top[i]
                 # a class without probability adds nothing, also at minus infinity
-                own[i] -= 0 if q[c * LANES + i] == 0 else q[c * LANES + i] * x
+                own[i] -= zero if q[c * LANES + i] == zero else q[c * LANES + i] * x
                 mass[i] += q[c * LANES + i]
                 x = exp[floating](x)
                 e[c * LANES + i] = x
@@ -157,7 +156,7 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
         for c in range(k):
             for i in range(LANES):
                 x = (e[c * LANES + i] * mass[i] - q[c * LANES + i]) * scale[i]
-                e[c * LANES + i] = 0 if scale[i] == 0 else x
+                e[c * LANES + i] = zero if scale[i] == zero else x
     if gradient != NULL:
         for i in range(n):
             for c in range(k):
@@ -192,7 +191,7 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
     cdef double[LANES] dots
     cdef double[LANES] masses
     cdef double others, own, mass = 1
-    cdef floating share
+    cdef floating share, zero = 0
     cdef Py_ssize_t c, i, m, start, whole, label = -1
     for i in range(LANES):
         sums[i] = 0
@@ -227,27 +226,27 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
             while c < whole:
                 for i in range(LANES):
                     # a class without probability adds nothing, also at minus infinity
-                    dots[i] -= 0.0 if q[c + i] == 0 else <double>q[c + i] * d[c + i]
-                    masses[i] += q[c + i]
+                    dots[i] -= 0.0 if q[c + i] == zero else <double>q[c + i] * <double>d[c + i]
+                    masses[i] += <double>q[c + i]
                 c += LANES
         c = 0
         while c < whole:
             for i in range(LANES):
-                sums[i] += e[c + i]
+                sums[i] += <double>e[c + i]
             c += LANES
         start += BLOCK
-    others = lane_sum(sums)
+    others = lane_sum[double](sums)
     if target_t is int64_t:
         mass = exp[floating](<floating>own)
         value[0] = <floating>(log1p[double](others + (mass - 1)) - own)
         share = <floating>(factor / (mass + others))
     else:
-        mass = lane_sum(masses)
-        value[0] = <floating>(lane_sum(dots) + mass * log[double](others))
+        mass = lane_sum[double](masses)
+        value[0] = <floating>(lane_sum[double](dots) + mass * log[double](others))
         share = <floating>(mass / others)
     if gradient == NULL:
         return
-    if factor == 0:
+    if factor == zero:
         for i in range(k):
             gradient[i] = 0
     elif target_t is int64_t:
@@ -300,7 +299,7 @@ cdef inline void rows(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, 
     cdef floating[BLOCK] v
     cdef floating[BLOCK] g
     cdef Py_ssize_t c, i, m, r, start, width, step
-    cdef floating s
+    cdef floating s, zero = 0
     if floating is double:
         if loss.rows64 != NULL:
             loss.rows64(loss.constants, n, k, z, y, factor, value, gradient)
@@ -318,7 +317,7 @@ cdef inline void rows(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, 
                 value[start + i] = v[i]
             if gradient != NULL:
                 for i in range(m):
-                    gradient[start + i] = 0 if factor[start + i] == 0 else g[i] * factor[start + i]
+                    gradient[start + i] = zero if factor[start + i] == zero else g[i] * factor[start + i]
             start += BLOCK
         return
     # a block is some whole rows, or a piece of one
@@ -339,7 +338,7 @@ cdef inline void rows(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, 
                 value[r + i] += s
                 if gradient != NULL:
                     for c in range(m):
-                        gradient[(r + i) * k + start + c] = 0 if factor[r + i] == 0 else g[i * m + c] * factor[r + i]
+                        gradient[(r + i) * k + start + c] = zero if factor[r + i] == zero else g[i * m + c] * factor[r + i]
             start += width
         r += step
 
@@ -356,25 +355,14 @@ cdef inline void weigh(Py_ssize_t n, const floating* weight, double scale, float
 
 
 cdef inline double total(Py_ssize_t n, const floating* value, const floating* weight) noexcept nogil:
-    """Sum of weight * value over one block, in sixteen lanes of doubles. A row of weight 0 is no row, whatever its value."""
-    cdef double[LANES] sums
-    cdef Py_ssize_t c, i, whole = n - n % LANES
-    for i in range(LANES):
-        sums[i] = 0
+    """Sum of weight * value over one block, in double. A row of weight 0 is no row, whatever its value."""
+    cdef double[BLOCK] v
+    cdef floating zero = 0
+    cdef Py_ssize_t i
     if weight == NULL:
-        c = 0
-        while c < whole:
-            for i in range(LANES):
-                sums[i] += value[c + i]
-            c += LANES
-        for i in range(whole, n):
-            sums[i - whole] += value[i]
+        for i in range(n):
+            v[i] = <double>value[i]
     else:
-        c = 0
-        while c < whole:
-            for i in range(LANES):
-                sums[i] += 0.0 if weight[c + i] == 0 else <double>value[c + i] * weight[c + i]
-            c += LANES
-        for i in range(whole, n):
-            sums[i - whole] += 0.0 if weight[i] == 0 else <double>value[i] * weight[i]
-    return lane_sum(sums)
+        for i in range(n):
+            v[i] = 0.0 if weight[i] == zero else <double>value[i] * <double>weight[i]
+    return block_sum(v, n)

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, hold, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
-from lossopt._kernels.math cimport add, sum_t
+from lossopt._kernels.math cimport BLOCK, add, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial sums, whatever the number of threads

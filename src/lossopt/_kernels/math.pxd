@@ -1,6 +1,7 @@
 # Elementary functions for both precisions, header only, branch free, so that every level vectorizes the loops that
 # call them. Nothing here may be contracted by the compiler: multiply-add stands as fma where it is wanted, and is
-# a*b + c where the level has no such instruction. Coefficients: minimax polynomials, relative error below 1e-17
+# a*b + c where the level has no such instruction. A bare literal is a double to Cython and drags a float32 loop with it:
+# constants stand as <floating> or in variables of that type. Coefficients: minimax polynomials, relative error below 1e-17
 # (float64) and 1e-8 (float32) on the reduced range.
 
 from cython cimport floating
@@ -41,9 +42,9 @@ cdef extern from *:
     const double INF "lossopt_inf"
     const double NAN "lossopt_nan"
 
-# Adding this and subtracting it again rounds to the nearest integer, which then stands in the low mantissa bits.
 cdef enum:
-    LANES = 16
+    LANES = 16          # sums run in so many lanes
+    BLOCK = 256         # numbers at a time: what a block needs stays in the first cache
 
 
 cdef inline floating fma(floating a, floating b, floating c) noexcept nogil:
@@ -74,6 +75,7 @@ cdef inline floating exp(floating x) noexcept nogil:
         d = 710.0 if x > 710.0 else x
         d = -746.0 if d < -746.0 else d
         # k = round(x / ln 2); ln 2 in two parts, the first short enough that k * it is exact
+        # (adding 1.5 * 2**52 rounds to an integer, which then stands in the low mantissa bits)
         k = fma_f64(d, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
         r = fma_f64(-k, 6.93147180369123816490e-01, d)
         r = fma_f64(-k, 1.90821492927058770002e-10, r)
@@ -114,7 +116,7 @@ cdef inline floating exp(floating x) noexcept nogil:
 cdef inline floating _log_tail(floating f, floating e, floating small) noexcept nogil:
     # log(1 + f) + e ln 2 + small, for f in [sqrt(1/2) - 1, sqrt(2) - 1]: with s = f/(2 + f), log(1 + f) is
     # 2 s + s z P(z), z = s*s, written so that f itself, which is exact, carries the leading digits
-    cdef floating s = f / (2 + f)
+    cdef floating s = f / (<floating>2 + f)
     cdef floating z = s * s, h = <floating>0.5 * f * f
     cdef floating p
     if floating is double:
@@ -145,48 +147,64 @@ cdef inline floating _log(floating x, floating c) noexcept nogil:
         i = bits_f64(up) + <uint64_t>0x00095F619980C433        # 1.0 less sqrt(1/2), as bits
         m = value_f64((i & <uint64_t>0x000FFFFFFFFFFFFF) + <uint64_t>0x3FE6A09E667F3BCD)
         e = value_f64((i >> 52) | <uint64_t>0x4330000000000000) - 4503599627371519.0
-        e = e - 54 if x < 2.2250738585072014e-308 else e
+        e = e - 54.0 if x < 2.2250738585072014e-308 else e
     else:
         up = x * <float>33554432.0 if x < <float>1.17549435e-38 else x
         j = bits_f32(up) + <uint32_t>0x004AFB0D
         m = value_f32((j & <uint32_t>0x007FFFFF) + <uint32_t>0x3F3504F3)
         e = <float><int>(j >> 23) - <float>127.0
-        e = e - 25 if x < <float>1.17549435e-38 else e
-    r = _log_tail[floating](m - 1, e, c / up)
+        e = e - <float>25.0 if x < <float>1.17549435e-38 else e
+    r = _log_tail[floating](m - <floating>1, e, c / up)
     r = x if not (x < <floating>INF) else r
-    r = -<floating>INF if x == 0 else r
-    return <floating>NAN if x < 0 else r
+    r = -<floating>INF if x == <floating>0 else r
+    return <floating>NAN if x < <floating>0 else r
 
 
 cdef inline floating log(floating x) noexcept nogil:
-    return _log[floating](x, 0)
+    return _log[floating](x, <floating>0)
 
 
 cdef inline floating log1p(floating x) noexcept nogil:
     # what 1 + x loses to rounding is c: x - (u - 1) where u is small, 1 - (u - x) where it is large
-    cdef floating u = 1 + x
-    cdef floating c = x - (u - 1) if x < 1 else 1 - (u - x)
+    cdef floating one = 1
+    cdef floating u = one + x
+    cdef floating c = x - (u - one) if x < one else one - (u - x)
     cdef floating r = _log[floating](u, c)
     return x if fabs[floating](x) < <floating>1e-30 else r       # keeps -0.0 and subnormals
 
 
 cdef inline floating log1p_unit(floating x) noexcept nogil:
     # log1p for x in [0, 1] (and NaN): no exponent to find, and one division
-    cdef floating f = x if x < <floating>0.41421356 else (x - 1) * <floating>0.5
-    cdef floating e = 0 if x < <floating>0.41421356 else 1
-    return _log_tail[floating](f, e, 0)
+    cdef floating one = 1, split = <floating>0.41421356
+    cdef floating f = x if x < split else (x - one) * <floating>0.5
+    cdef floating e = <floating>0 if x < split else one
+    return _log_tail[floating](f, e, <floating>0)
 
 
-cdef inline double lane_sum(const double* a) noexcept nogil:
+cdef inline floating lane_sum(const floating* a) noexcept nogil:
     # sixteen lanes in a fixed tree
-    cdef double b[8]
-    cdef double c[4]
+    cdef floating[8] b
+    cdef floating[4] c
     cdef int i
     for i in range(8):
         b[i] = a[i] + a[i + 8]
     for i in range(4):
         c[i] = b[i] + b[i + 4]
     return (c[0] + c[2]) + (c[1] + c[3])
+
+
+cdef inline double block_sum(double* v, Py_ssize_t n) noexcept nogil:
+    # up to BLOCK numbers, which are filled up with zeros to whole lanes
+    cdef double[LANES] sums
+    cdef Py_ssize_t b, i, groups = (n + LANES - 1) // LANES
+    for i in range(n, groups * LANES):
+        v[i] = 0
+    for i in range(LANES):
+        sums[i] = 0
+    for b in range(groups):
+        for i in range(LANES):
+            sums[i] += v[b * LANES + i]
+    return lane_sum[double](sums)
 
 
 cdef struct sum_t:

@@ -4,34 +4,24 @@ from cpython.buffer cimport Py_buffer
 from cython cimport floating
 
 from lossopt._kernels.abi cimport hold, release
-from lossopt._kernels.math cimport LANES, add, fabs, lane_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, add, block_sum, fabs, sum_t
 from lossopt._kernels.penalties cimport *
-
-cdef enum:
-    BLOCK = 256
 
 
 cdef void sums(Py_ssize_t n, const floating* w, double* absolute, double* squared) noexcept nogil:
     cdef sum_t s1
     cdef sum_t s2
-    cdef double[LANES] a
-    cdef double[LANES] q
-    cdef Py_ssize_t b, c, i, m
+    cdef double[BLOCK] a
+    cdef double[BLOCK] q
+    cdef Py_ssize_t b, i, m
     s1.total = s1.rest = s2.total = s2.rest = 0
     for b in range((n + BLOCK - 1) // BLOCK):
         m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(LANES):
-            a[i] = 0
-            q[i] = 0
-        for c in range(m // LANES):
-            for i in range(LANES):
-                a[i] += fabs[floating](w[b * BLOCK + c * LANES + i])
-                q[i] += <double>w[b * BLOCK + c * LANES + i] * w[b * BLOCK + c * LANES + i]
-        for i in range(m % LANES):
-            a[i] += fabs[floating](w[b * BLOCK + m - m % LANES + i])
-            q[i] += <double>w[b * BLOCK + m - m % LANES + i] * w[b * BLOCK + m - m % LANES + i]
-        add(&s1, lane_sum(a))
-        add(&s2, lane_sum(q))
+        for i in range(m):
+            a[i] = <double>fabs[floating](w[b * BLOCK + i])
+            q[i] = a[i] * a[i]
+        add(&s1, block_sum(a, m))
+        add(&s2, block_sum(q, m))
     absolute[0] = s1.total + s1.rest
     squared[0] = s2.total + s2.rest
 

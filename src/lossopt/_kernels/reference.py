@@ -91,7 +91,9 @@ class losses:  # noqa: N801
         return rows
 
     @staticmethod
-    def value_and_grad(loss: Loss, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float) -> float:
+    def value_and_grad(
+        loss: Loss, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float
+    ) -> float:
         n = z.size // k
         with np.errstate(invalid="ignore"):
             values, gradients = loss(z.reshape(n, k), y if y.dtype.kind == "i" else y.reshape(n, k))
@@ -138,7 +140,9 @@ class linear:  # noqa: N801
     ) -> float:
         z = np.empty((len(x), len(weight)), x.dtype)
         linear.predict(x, weight, bias, z)
-        value = losses.value_and_grad(loss, z, y, sample_weight, z if grad_weight is not None else None, len(weight), scale)
+        value = losses.value_and_grad(
+            loss, z, y, sample_weight, z if grad_weight is not None else None, len(weight), scale
+        )
         if grad_weight is not None:
             grad_weight[...] = z.T @ x
         if grad_bias is not None:
@@ -157,7 +161,8 @@ class linear:  # noqa: N801
 
 
 def _soft(x: Array, threshold: Any) -> Array:
-    return np.copysign(np.maximum(np.abs(x) - threshold, 0), x) + x.dtype.type(0)
+    drawn: Array = np.copysign(np.maximum(np.abs(x) - threshold, 0), x) + x.dtype.type(0)
+    return drawn
 
 
 class penalties:  # noqa: N801
@@ -197,7 +202,14 @@ class updates:  # noqa: N801
         lr, momentum, dampening, weight_decay, nesterov = hyper
         gain = lr * (1 - dampening) / (1 - momentum)
         fresh = 1.0 if t == 1 else 1 - dampening
-        return {"lr": lr, "momentum": momentum, "fresh": fresh, "decay": weight_decay, "nesterov": nesterov, "gain": gain}
+        return {
+            "lr": lr,
+            "momentum": momentum,
+            "fresh": fresh,
+            "decay": weight_decay,
+            "nesterov": nesterov,
+            "gain": gain,
+        }
 
     @staticmethod
     def momentum_update() -> Update:

@@ -6,13 +6,12 @@ from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Arrays, Update, gradient_t, threads
-from lossopt._kernels.math cimport LANES, add, lane_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, add, block_sum, sum_t
 from lossopt._kernels.updates cimport *
 
 cdef enum:
     HYPERS = 16         # hyperparameters and constants of a family, at most
     SLOTS = 4           # state arrays a parameter, at most
-    BLOCK = 256
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
 
 
@@ -76,18 +75,13 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
 
 
 cdef void squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
-    cdef double[LANES] a
-    cdef Py_ssize_t b, c, i, m
+    cdef double[BLOCK] q
+    cdef Py_ssize_t b, i, m
     for b in range((n + BLOCK - 1) // BLOCK):
         m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(LANES):
-            a[i] = 0
-        for c in range(m // LANES):
-            for i in range(LANES):
-                a[i] += <double>x[b * BLOCK + c * LANES + i] * x[b * BLOCK + c * LANES + i]
-        for i in range(m % LANES):
-            a[i] += <double>x[b * BLOCK + m - m % LANES + i] * x[b * BLOCK + m - m % LANES + i]
-        add(s, lane_sum(a))
+        for i in range(m):
+            q[i] = <double>x[b * BLOCK + i] * <double>x[b * BLOCK + i]
+        add(s, block_sum(q, m))
 
 
 def norm(Arrays arrays not None):

@@ -1,0 +1,99 @@
+"""Every kernel beside its NumPy twin, from 1e2 to 1e7 numbers: each group of the printed table is one comparison.
+
+pytest benchmarks                               all of it
+pytest benchmarks -k "bce and 1e5"              a part
+pytest benchmarks --benchmark-json=run.json     for `python benchmarks/table.py run.json`
+"""
+
+import cases
+import numpy as np
+import pytest
+
+from lossopt import _kernels
+
+SIZES = [10**e for e in range(2, 8)]
+SIDES = {"kernel": _kernels.load(_kernels.level), "twin": _kernels.load("reference")}
+
+pytestmark = pytest.mark.benchmark(max_time=0.15, min_rounds=3, warmup=False)
+side = pytest.mark.parametrize("side", SIDES)
+dtype = pytest.mark.parametrize("dtype", ["float64", "float32"])
+size = pytest.mark.parametrize("size", SIZES, ids=[f"1e{e}" for e in range(2, 8)])
+
+
+def walk(table):
+    return [pytest.param(row, id=f"{label}-{getattr(row, 'kernel', '')}") for label, _, row in cases.walk(table)]
+
+
+def measure(benchmark, request, side, size, work):
+    """Group by everything but the side; `size` numbers a call."""
+    benchmark.group = request.node.name.replace(f"-{side}", "").replace(f"{side}-", "")
+    benchmark.extra_info.update(side=side, size=size, test=request.node.originalname)
+    benchmark(work)
+
+
+@size
+@dtype
+@pytest.mark.parametrize("row", walk("losses"))
+@side
+def test_loss(benchmark, request, side, row, dtype, size):
+    """Value and gradient."""
+    kernels, k = SIDES[side], row.k or 1
+    z, y = row.data(np.random.default_rng(0), max(1, size // k), dtype)
+    loss, out = row.block(kernels), np.empty_like(z)
+    measure(benchmark, request, side, size, lambda: kernels.losses.value_and_grad(loss, z, y, None, out, k, 1 / len(z)))
+
+
+@size
+@dtype
+@pytest.mark.parametrize("row", walk("optimizers"))
+@side
+def test_update(benchmark, request, side, row, dtype, size):
+    kernels, rng = SIDES[side], np.random.default_rng(0)
+    update = getattr(kernels.updates, row.kernel)()
+    w, g = (kernels.Arrays([rng.standard_normal(size).astype(dtype)], True) for _ in range(2))
+    state = kernels.Arrays([np.ones(size, dtype) for _ in range(row.state)], True)
+    hyper = (1e-6, *row.hyper[1:])
+    measure(
+        benchmark,
+        request,
+        side,
+        size,
+        lambda: kernels.updates.step(update, w, g, state, hyper, 9, 1.0, np.inf, (0.0,), (0.0,)),
+    )
+
+
+@size
+@dtype
+@pytest.mark.parametrize("row", walk("penalties"))
+@pytest.mark.parametrize("what", ["value", "add_grad", "prox"])
+@side
+def test_penalty(benchmark, request, side, what, row, dtype, size):
+    kernels, rng = SIDES[side], np.random.default_rng(0)
+    w, g = (rng.standard_normal(size).astype(dtype) for _ in range(2))
+    work = {
+        "value": lambda: kernels.penalties.value(w, row.l1, row.l2),
+        "add_grad": lambda: kernels.penalties.add_grad(w, g, row.l1, row.l2),
+        "prox": lambda: kernels.penalties.prox(w, 1e-9 * row.l1, 1.0),
+    }
+    measure(benchmark, request, side, size, work[what])
+
+
+@pytest.mark.parametrize(("n", "d"), [(32, 30), (256, 20), (10_000, 30), (100_000, 100)], ids=lambda x: f"{x:g}")
+@dtype
+@pytest.mark.parametrize("row", [p for p in walk("losses") if p.values[0].scores and (p.values[0].k or 1) <= 32])
+@side
+def test_objective(benchmark, request, side, row, dtype, n, d):
+    """A linear model's loss and gradient from X (n, d)."""
+    kernels, rng, k = SIDES[side], np.random.default_rng(0), row.k or 1
+    X = rng.standard_normal((n, d)).astype(dtype)
+    y = row.data(rng, n, dtype)[1]
+    weight, bias = np.zeros((k, d), dtype), np.zeros(k, dtype)
+    grads = np.empty_like(weight), np.empty_like(bias)
+    loss = row.block(kernels)
+    measure(
+        benchmark,
+        request,
+        side,
+        n * d,
+        lambda: kernels.linear.value_and_grad(loss, X, y, None, weight, bias, *grads, 1 / n),
+    )

@@ -1,0 +1,24 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+OPENMP: bool
+COMPILER: str
+X86_LEVEL: int
+
+class Loss:
+    target_size: int
+
+class Update:
+    hypers: int
+    slots: int
+
+class Arrays:
+    count: int
+    itemsize: int
+    def __init__(self, arrays: list[NDArray[Any]], writable: bool) -> None: ...
+    def overlap_within(self) -> tuple[int, int] | None: ...
+    def overlap(self, other: Arrays) -> tuple[int, int] | None: ...
+
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...

@@ -1,0 +1,219 @@
+"""The rows that the generic tests and the benchmarks walk: at least one for every entry of every table of lossopt.
+
+To add a loss, a penalty, an optimizer or a schedule, add a row (or some) under its name; nothing else in tests/ need
+change. `walk` goes over a table, a row builds its object with `make`, and the generic tests ask no more of it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import lossopt as lo
+
+Array = np.ndarray
+
+
+# ---- data: (rng, n, dtype, k) -> (prediction, target); k is None for one output, predictions (n,)
+
+
+def shape(n: int, k: int | None) -> tuple[int, ...]:
+    return (n,) if k is None else (n, k)
+
+
+def real(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Scores, and targets that are any numbers."""
+    return 3 * rng.standard_normal(shape(n, k)).astype(dtype), rng.standard_normal(shape(n, k)).astype(dtype)
+
+
+def binary(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Scores, and targets 0 or 1."""
+    return 3 * rng.standard_normal(shape(n, k)).astype(dtype), rng.integers(0, 2, shape(n, k)).astype(dtype)
+
+
+def unit(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Scores, and targets in [0, 1], both ends included."""
+    return 3 * rng.standard_normal(shape(n, k)).astype(dtype), rng.integers(0, 5, shape(n, k)).astype(dtype) / 4
+
+
+def probable(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Probabilities inside (0, 1), and targets in [0, 1]."""
+    return rng.uniform(0.01, 0.99, shape(n, k)).astype(dtype), unit(rng, n, dtype, k)[1]
+
+
+def labelled(rng: np.random.Generator, n: int, dtype: Any, k: int) -> tuple[Array, Array]:
+    """Scores of k classes, and class labels."""
+    return 3 * rng.standard_normal((n, k)).astype(dtype), rng.integers(0, k, n)
+
+
+def distributed(rng: np.random.Generator, n: int, dtype: Any, k: int) -> tuple[Array, Array]:
+    """Scores of k classes, and a probability for each, zeros among them."""
+    y = rng.integers(0, 3, (n, k)) + np.eye(k, dtype=int)[rng.integers(0, k, n)]
+    return 3 * rng.standard_normal((n, k)).astype(dtype), (y / y.sum(axis=1, keepdims=True)).astype(dtype)
+
+
+# ---- rows
+
+
+@dataclass(frozen=True)
+class Row:
+    """What every row has: the constructor's arguments."""
+
+    kwargs: Mapping[str, Any]
+
+    def make(self, cls: type, **more: Any) -> Any:
+        return cls(**{**self.kwargs, **more})
+
+
+@dataclass(frozen=True)
+class Loss(Row):
+    """A loss, predictions and targets for it, and its kernel: a factory's name in _kernels.losses and its arguments."""
+
+    draw: Callable[..., tuple[Array, Array]]
+    kernel: str
+    constants: tuple[float, ...] = ()
+    k: int | None = None            # outputs of the data that generic tests use; None: predictions (n,)
+    smooth: bool = True             # False: the gradient jumps somewhere
+    scores: bool = True             # predictions are any numbers; False: probabilities
+
+    def data(self, rng: Any, n: int, dtype: Any = np.float64, k: int | None = None) -> tuple[Array, Array]:
+        """n predictions and targets, with the row's own number of outputs unless another is given."""
+        return self.draw(rng, n, dtype, self.k if k is None else k)
+
+    def block(self, kernels: Any) -> Any:
+        """The kernel object of a level, or of the twin."""
+        return getattr(kernels.losses, self.kernel)(*self.constants)
+
+
+@dataclass(frozen=True)
+class Penalty(Row):
+    """A penalty, and what it must come to: l1 * sum |w| + l2 * sum w**2."""
+
+    l1: float
+    l2: float
+
+
+@dataclass(frozen=True)
+class Optimizer(Row):
+    """An optimizer, its kernel (a factory's name in _kernels.updates) and its numbers in the kernel's order."""
+
+    kernel: str
+    hyper: tuple[float, ...]
+    state: int                      # arrays of state a parameter
+    torch: bool = True              # torch.optim has it under the same name, with the same arguments
+    sparse: bool = True             # it takes the L1 part of a penalty
+
+
+@dataclass(frozen=True)
+class Schedule(Row):
+    """A schedule; arguments by position come first."""
+
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    args: tuple[Any, ...] = ()
+
+    def make(self, cls: type, **more: Any) -> Any:
+        return cls(*self.args, **{**self.kwargs, **more})
+
+
+LOSSES: dict[str, list[Loss]] = {
+    "mse": [
+        Loss({}, real, "mse"),
+        Loss({}, real, "mse", k=3),
+    ],
+    "binary_cross_entropy": [
+        Loss({}, binary, "bce", (1.0, 0.0)),
+        Loss({"pos_weight": 3.0, "label_smoothing": 0.1}, unit, "bce", (3.0, 0.1), k=3),
+        Loss({"from_logits": False}, probable, "bce_probability", (1.0, 0.0), scores=False),
+        Loss(
+            {"from_logits": False, "pos_weight": 0.5, "label_smoothing": 0.2},
+            probable,
+            "bce_probability",
+            (0.5, 0.2),
+            k=3,
+            scores=False,
+        ),
+    ],
+    "cross_entropy": [
+        Loss({}, labelled, "softmax_labels", k=3),
+        Loss({}, labelled, "softmax_labels", k=70),
+        Loss({}, distributed, "softmax_probabilities", k=3),
+        Loss({}, distributed, "softmax_probabilities", k=70),
+    ],
+}
+
+PENALTIES: dict[str, list[Penalty]] = {
+    "l2": [Penalty({"strength": 0.3}, l1=0.0, l2=0.3)],
+    "l1": [Penalty({"strength": 0.3}, l1=0.3, l2=0.0)],
+    "elastic_net": [
+        Penalty({"strength": 0.5, "l1_ratio": 0.25}, l1=0.125, l2=0.375),
+        Penalty({"strength": 0.0, "l1_ratio": 0.5}, l1=0.0, l2=0.0),
+    ],
+}
+
+OPTIMIZERS: dict[str, list[Optimizer]] = {
+    "sgd": [
+        Optimizer({"lr": 0.1}, "sgd_update", (0.1, 0, 0, 0, False), state=0),
+        Optimizer({"lr": 0.1, "dampening": 0.5}, "sgd_update", (0.1, 0, 0.5, 0, False), state=0),
+        Optimizer({"lr": 0.1, "weight_decay": 0.02}, "sgd_update", (0.1, 0, 0, 0.02, False), state=0),
+        Optimizer({"lr": 0.02, "momentum": 0.9}, "momentum_update", (0.02, 0.9, 0, 0, False), state=1),
+        Optimizer(
+            {"lr": 0.05, "momentum": 0.8, "dampening": 0.3, "weight_decay": 0.01},
+            "momentum_update",
+            (0.05, 0.8, 0.3, 0.01, False),
+            state=1,
+        ),
+        Optimizer(
+            {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True},
+            "momentum_update",
+            (0.02, 0.9, 0, 0.01, True),
+            state=1,
+        ),
+    ],
+    "adam": [
+        Optimizer({"lr": 0.01}, "adam_update", (0.01, 0.9, 0.999, 1e-8, 0, False), state=2),
+        Optimizer(
+            {"lr": 0.05, "betas": (0.8, 0.95), "eps": 1e-3, "weight_decay": 0.1},
+            "adam_update",
+            (0.05, 0.8, 0.95, 1e-3, 0.1, False),
+            state=2,
+        ),
+    ],
+    "adamw": [
+        Optimizer({"lr": 0.01}, "adam_update", (0.01, 0.9, 0.999, 1e-8, 0.01, True), state=2),
+        Optimizer({"lr": 0.05, "weight_decay": 0.3}, "adam_update", (0.05, 0.9, 0.999, 1e-8, 0.3, True), state=2),
+    ],
+}
+
+SCHEDULES: dict[str, list[Schedule]] = {
+    "constant": [Schedule({"lr": 0.1})],
+    "step_decay": [Schedule({"lr": 0.1, "step_size": 30})],
+    "multi_step": [Schedule({"lr": 0.1, "milestones": (30, 80), "gamma": 0.5})],
+    "exponential_decay": [Schedule({"lr": 0.1, "k": 0.05})],
+    "cosine_annealing": [Schedule({"lr": 0.1, "T_max": 100, "eta_min": 0.001})],
+    "warm_restarts": [Schedule({"lr": 0.1, "T_0": 10, "T_mult": 2, "gamma": 0.5})],
+    "linear_decay": [Schedule({"lr": 0.1, "end": 0.02, "steps": 100})],
+    "polynomial": [Schedule({"lr": 0.1, "end": 0.0, "steps": 100, "power": 2})],
+    "inverse_time": [Schedule({"lr": 0.1, "k": 0.01, "power": 0.75})],
+    "inverse_sqrt": [Schedule({"lr": 0.1, "steps": 100})],
+    "cyclic": [Schedule({"base": 0.01, "peak": 0.1, "up": 10, "down": 20})],
+    "one_cycle": [Schedule({"peak": 0.1, "steps": 100})],
+    "warmup": [Schedule({"schedule": lo.CosineAnnealing(lr=0.1, T_max=100), "steps": 20}), Schedule(args=(0.1, 20))],
+    "join": [Schedule(args=([0.1, lo.ExponentialDecay(lr=0.1, k=0.1)], [50]))],
+    "product": [Schedule(args=(lo.CosineAnnealing(lr=0.1, T_max=100), lo.StepDecay(lr=1, step_size=50)))],
+}
+
+TABLES: dict[str, tuple[dict[str, type], dict[str, list[Any]]]] = {
+    "losses": (lo.LOSSES, LOSSES),
+    "penalties": (lo.PENALTIES, PENALTIES),
+    "optimizers": (lo.OPTIMIZERS, OPTIMIZERS),
+    "schedules": (lo.SCHEDULES, SCHEDULES),
+}
+
+
+def walk(table: str) -> Iterator[tuple[str, type, Any]]:
+    """(label, class, row) for each row of "losses", "penalties", "optimizers" or "schedules"."""
+    classes, rows = TABLES[table]
+    for name, cls in classes.items():
+        for i, row in enumerate(rows.get(name, ())):
+            yield f"{name}-{i}", cls, row
