@@ -51,38 +51,37 @@ class Build(build_ext):
 
     def build_extensions(self):
         kind = "msvc" if self.compiler.compiler_type == "msvc" else "unix"
-        if not self._compiles([], []):
+        if not self._compiles(""):
             command = getattr(self.compiler, "compiler", ["the C compiler"])[0]
             raise SystemExit(
                 f"lossopt: cannot compile its kernels: {command} is missing or does not work. Install a C compiler "
                 "(Debian, Ubuntu: apt install gcc libc6-dev; macOS: xcode-select --install; Windows: Build Tools for "
                 "Visual Studio) and try again."
             )
-        threads = (
-            OPENMP[kind]
-            if os.environ.get("LOSSOPT_OPENMP") != "0" and self._compiles(OPENMP[kind], OPENMP[kind])
-            else []
-        )
+        if not self._compiles("#include <Python.h>"):
+            raise SystemExit(
+                "lossopt: cannot compile its kernels: Python's headers are missing. Install them (Debian, Ubuntu: "
+                "apt install python3-dev) and try again."
+            )
+        wanted = os.environ.get("LOSSOPT_OPENMP") != "0"
+        threads = OPENMP[kind] if wanted and self._compiles("#include <omp.h>", OPENMP[kind]) else []
         for extension in self.extensions:
             extension.extra_compile_args = FLAGS[kind] + threads + LEVELS[extension.level][kind]
             extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
         super().build_extensions()
 
-    def _compiles(self, compile_flags, link_flags):
-        """Whether a C program builds with these flags; what the compiler says of it is nobody's business."""
+    def _compiles(self, include, flags=()):
+        """Whether a C program builds so; what the compiler says of it is nobody's business."""
         with tempfile.TemporaryDirectory() as folder:
             source = os.path.join(folder, "probe.c")
             with open(source, "w") as file:
-                file.write(
-                    "#ifdef _OPENMP\n#include <omp.h>\nint main(void) { return !omp_get_max_threads(); }\n#else\n"
-                    "int main(void) { return 0; }\n#endif\n"
-                )
+                file.write(f"{include}\nint main(void) {{ return 0; }}\n")
             saved = os.dup(2)
             with open(os.devnull, "w") as null:
                 os.dup2(null.fileno(), 2)
             try:
-                objects = self.compiler.compile([source], output_dir=folder, extra_postargs=compile_flags)
-                self.compiler.link_executable(objects, os.path.join(folder, "probe"), extra_postargs=link_flags)
+                objects = self.compiler.compile([source], output_dir=folder, extra_postargs=list(flags))
+                self.compiler.link_executable(objects, os.path.join(folder, "probe"), extra_postargs=list(flags))
             except Exception:
                 return False
             finally:

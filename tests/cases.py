@@ -56,7 +56,7 @@ def distributed(rng: np.random.Generator, n: int, dtype: Any, k: int) -> tuple[A
 # ---- rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """What every row has: the constructor's arguments."""
 
@@ -66,7 +66,7 @@ class Row:
         return cls(**{**self.kwargs, **more})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loss(Row):
     """A loss, predictions and targets for it, and its kernel: a factory's name in _kernels.losses and its arguments."""
 
@@ -74,6 +74,7 @@ class Loss(Row):
     kernel: str
     constants: tuple[float, ...] = ()
     k: int | None = None            # outputs of the data that generic tests use; None: predictions (n,)
+    classes: bool = False           # a row's outputs are its classes: they make one value together
     smooth: bool = True             # False: the gradient jumps somewhere
     scores: bool = True             # predictions are any numbers; False: probabilities
 
@@ -86,7 +87,7 @@ class Loss(Row):
         return getattr(kernels.losses, self.kernel)(*self.constants)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Penalty(Row):
     """A penalty, and what it must come to: l1 * sum |w| + l2 * sum w**2."""
 
@@ -94,7 +95,7 @@ class Penalty(Row):
     l2: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Optimizer(Row):
     """An optimizer, its kernel (a factory's name in _kernels.updates) and its numbers in the kernel's order."""
 
@@ -105,7 +106,7 @@ class Optimizer(Row):
     sparse: bool = True             # it takes the L1 part of a penalty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule(Row):
     """A schedule; arguments by position come first."""
 
@@ -135,10 +136,10 @@ LOSSES: dict[str, list[Loss]] = {
         ),
     ],
     "cross_entropy": [
-        Loss({}, labelled, "softmax_labels", k=3),
-        Loss({}, labelled, "softmax_labels", k=70),
-        Loss({}, distributed, "softmax_probabilities", k=3),
-        Loss({}, distributed, "softmax_probabilities", k=70),
+        Loss({}, labelled, "softmax_labels", k=3, classes=True),
+        Loss({}, labelled, "softmax_labels", k=70, classes=True),
+        Loss({}, distributed, "softmax_probabilities", k=3, classes=True),
+        Loss({}, distributed, "softmax_probabilities", k=70, classes=True),
     ],
 }
 

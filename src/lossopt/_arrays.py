@@ -68,8 +68,9 @@ def weights(name: str, x: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
     array = floats(name, x, dtype)
     if array.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), a weight a row, got {describe(array)}")
-    if (array < 0).any():
-        raise ValueError(f"{name} must not be negative, got {array.min()}")
+    if not ((array >= 0) & (array < np.inf)).all():
+        bad = array[~((array >= 0) & (array < np.inf))][0]
+        raise ValueError(f"{name} must be finite and not negative, got {bad}")
     return array
 
 

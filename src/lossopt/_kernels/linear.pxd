@@ -26,7 +26,7 @@ cdef inline void dots(Py_ssize_t d, const floating* x0, const floating* x1, cons
         a2[i] = 0
         a3[i] = 0
     for b in range(d // LANES):
-        for i in range(LANES):
+        for i in range(LANES):    # hot
             a0[i] = fma[floating](x0[b * LANES + i], w[b * LANES + i], a0[i])
             a1[i] = fma[floating](x1[b * LANES + i], w[b * LANES + i], a1[i])
             a2[i] = fma[floating](x2[b * LANES + i], w[b * LANES + i], a2[i])
@@ -60,11 +60,19 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
         r += 4
 
 
+cdef inline void add_row(Py_ssize_t d, floating g, const floating* x, double* to) noexcept nogil:
+    cdef Py_ssize_t j
+    if g == <floating>0:
+        return
+    for j in range(d):    # hot
+        to[j] += <double>(g * x[j])
+
+
 cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g,
                           double* weight, double* bias) noexcept nogil:
     """weight (k, d) += g (n, k) transposed times x (n, d), bias (k,) or NULL += the sum of g's rows; four rows at once."""
-    cdef Py_ssize_t c, j, r
-    cdef floating g0, g1, g2, g3
+    cdef Py_ssize_t c, i, j, r
+    cdef floating zero = 0, g0, g1, g2, g3
     cdef const floating* x0
     cdef const floating* x1
     cdef const floating* x2
@@ -81,15 +89,16 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
             g2 = g[(4 * r + 2) * k + c]
             g3 = g[(4 * r + 3) * k + c]
             to = weight + c * d
-            for j in range(d):
+            # a row that adds nothing is not multiplied by its X, which may be NaN where the row's weight is 0
+            if g0 == zero or g1 == zero or g2 == zero or g3 == zero:
+                for i in range(4):
+                    add_row[floating](d, g[(4 * r + i) * k + c], x0 + i * d, to)
+                continue
+            for j in range(d):    # hot
                 to[j] += <double>fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))
     for r in range(n // 4 * 4, n):
         for c in range(k):
-            g0 = g[r * k + c]
-            x0 = x + r * d
-            to = weight + c * d
-            for j in range(d):
-                to[j] += <double>(g0 * x0[j])
+            add_row[floating](d, g[r * k + c], x + r * d, weight + c * d)
     if bias != NULL:
         for r in range(n):
             for c in range(k):

@@ -8,11 +8,12 @@ from cython cimport floating
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, block_f32, block_f64, rows_f32, rows_f64
-from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp, fabs, lane_sum, log, log1p, log1p_unit
+from lossopt._kernels.math cimport BLOCK, INF, block_sum, exp, fabs, log, log1p, log1p_unit
 
 cdef enum:
     ROWS = 64           # rows of several outputs at a time
-    FEW = 64            # with at most so many classes softmax takes rows as lanes
+    FEW = 64            # with at most so many classes softmax takes rows as lanes,
+    TOGETHER = 32       # so many at once: loops of 16 are unrolled before gcc looks for vectors
 
 # ---- one output at a time
 
@@ -73,9 +74,9 @@ cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z,
     cdef loss_t c = constants[0]
     cdef floating[BLOCK] first
     cdef Py_ssize_t i
-    for i in range(n):
+    for i in range(n):    # hot 2
         first[i] = first_half[loss_t, floating](&c, z[i])
-    for i in range(n):
+    for i in range(n):    # hot
         point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
 
 # ---- a row of outputs together
@@ -91,18 +92,18 @@ ctypedef fused target_t:    # class labels, or a probability for each class
 
 cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y, const floating* factor,
                                floating* value, floating* gradient) noexcept nogil:
-    """Up to LANES rows of up to FEW classes, transposed, so that a lane is a row."""
-    cdef floating[FEW * LANES] e
-    cdef floating[FEW * LANES] q
-    cdef floating[LANES] top
-    cdef floating[LANES] own
-    cdef floating[LANES] others
-    cdef floating[LANES] mass
-    cdef floating[LANES] scale
-    cdef int64_t[LANES] label
+    """Up to TOGETHER rows of up to FEW classes, transposed, so that a lane is a row."""
+    cdef floating[FEW * TOGETHER] e
+    cdef floating[FEW * TOGETHER] q
+    cdef floating[TOGETHER] top
+    cdef floating[TOGETHER] own
+    cdef floating[TOGETHER] others
+    cdef floating[TOGETHER] mass
+    cdef floating[TOGETHER] scale
+    cdef floating[TOGETHER] label       # as a float: compared in the same vectors as the scores
     cdef Py_ssize_t c, i
-    cdef floating one = 1, zero = 0, x
-    for i in range(LANES):
+    cdef floating one = 1, zero = 0, class_, x
+    for i in range(TOGETHER):
         top[i] = -<floating>INF
         others[i] = 0
         own[i] = 0
@@ -110,106 +111,102 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
         scale[i] = factor[i] if i < n else zero
     for c in range(k):
         for i in range(n):
-            e[c * LANES + i] = z[i * k + c]
-        for i in range(n, LANES):
-            e[c * LANES + i] = 0
+            e[c * TOGETHER + i] = z[i * k + c]
+        for i in range(n, TOGETHER):
+            e[c * TOGETHER + i] = 0
     for c in range(k):
-        for i in range(LANES):
-            top[i] = top[i] if e[c * LANES + i] < top[i] else e[c * LANES + i]
+        for i in range(TOGETHER):    # hot
+            top[i] = top[i] if e[c * TOGETHER + i] < top[i] else e[c * TOGETHER + i]
     if target_t is int64_t:
-        for i in range(LANES):
-            label[i] = y[i] if i < n else 0
-        for i in range(LANES):
-            own[i] = e[label[i] * LANES + i] - top[i]
+        for i in range(TOGETHER):
+            label[i] = 0
+            own[i] = e[i] - top[i]
+        for i in range(n):
+            label[i] = <floating>y[i]
+            own[i] = e[y[i] * TOGETHER + i] - top[i]
         for c in range(k):
-            for i in range(LANES):
-                x = exp[floating](e[c * LANES + i] - top[i])
-                e[c * LANES + i] = x
+            class_ = <floating>c
+            for i in range(TOGETHER):    # hot
+                x = exp[floating](e[c * TOGETHER + i] - top[i])
+                e[c * TOGETHER + i] = x
                 # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
-                others[i] += zero if c == label[i] else x
-        for i in range(LANES):
+                others[i] += zero if label[i] == class_ else x
+        for i in range(TOGETHER):
             x = exp[floating](own[i])
             value[i] = log1p[floating](others[i] + (x - one)) - own[i]
             mass[i] = scale[i] / (x + others[i])
         for c in range(k):
-            for i in range(LANES):
-                x = (-others[i] if c == label[i] else e[c * LANES + i]) * mass[i]
-                e[c * LANES + i] = zero if scale[i] == zero else x
+            class_ = <floating>c
+            for i in range(TOGETHER):    # hot
+                x = e[c * TOGETHER + i]
+                x = (-others[i] if label[i] == class_ else x) * mass[i]
+                e[c * TOGETHER + i] = zero if scale[i] == zero else x
     else:
         for c in range(k):
             for i in range(n):
-                q[c * LANES + i] = <floating>y[i * k + c]
-            for i in range(n, LANES):
-                q[c * LANES + i] = 0
+                q[c * TOGETHER + i] = <floating>y[i * k + c]
+            for i in range(n, TOGETHER):
+                q[c * TOGETHER + i] = 0
         for c in range(k):
-            for i in range(LANES):
-                x = e[c * LANES + i] - top[i]
+            for i in range(TOGETHER):    # hot 2
+                x = e[c * TOGETHER + i] - top[i]
                 # a class without probability adds nothing, also at minus infinity
-                own[i] -= zero if q[c * LANES + i] == zero else q[c * LANES + i] * x
-                mass[i] += q[c * LANES + i]
+                own[i] -= q[c * TOGETHER + i] * (zero if q[c * TOGETHER + i] == zero else x)
+                mass[i] += q[c * TOGETHER + i]
                 x = exp[floating](x)
-                e[c * LANES + i] = x
+                e[c * TOGETHER + i] = x
                 others[i] += x
-        for i in range(LANES):
+        for i in range(TOGETHER):
             value[i] = own[i] + mass[i] * log[floating](others[i])
             mass[i] = mass[i] / others[i]
         for c in range(k):
-            for i in range(LANES):
-                x = (e[c * LANES + i] * mass[i] - q[c * LANES + i]) * scale[i]
-                e[c * LANES + i] = zero if scale[i] == zero else x
+            for i in range(TOGETHER):    # hot 2
+                x = (e[c * TOGETHER + i] * mass[i] - q[c * TOGETHER + i]) * scale[i]
+                e[c * TOGETHER + i] = zero if scale[i] == zero else x
     if gradient != NULL:
         for i in range(n):
             for c in range(k):
-                gradient[i * k + c] = e[c * LANES + i]
-
-
-cdef inline floating row_top(Py_ssize_t k, const floating* z) noexcept nogil:
-    cdef floating[LANES] top
-    cdef Py_ssize_t c, i, whole = k - k % LANES
-    for i in range(LANES):
-        top[i] = -<floating>INF
-    c = 0
-    while c < whole:
-        for i in range(LANES):
-            top[i] = top[i] if z[c + i] < top[i] else z[c + i]
-        c += LANES
-    for c in range(whole, k):
-        top[0] = top[0] if z[c] < top[0] else z[c]
-    for i in range(1, LANES):
-        top[0] = top[0] if top[i] < top[0] else top[i]
-    return top[0]
+                gradient[i * k + c] = e[c * TOGETHER + i]
 
 
 cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y, floating factor, floating* value,
                              floating* gradient) noexcept nogil:
     """One row of many classes, a block of classes at a time; its sums are kept in double."""
-    cdef floating top = row_top[floating](k, z)
-    cdef floating[BLOCK] d
     cdef floating[BLOCK] e
-    cdef floating[BLOCK] q
-    cdef double[LANES] sums
-    cdef double[LANES] dots
-    cdef double[LANES] masses
-    cdef double others, own, mass = 1
-    cdef floating share, zero = 0
-    cdef Py_ssize_t c, i, m, start, whole, label = -1
-    for i in range(LANES):
-        sums[i] = 0
-        dots[i] = 0
-        masses[i] = 0
+    cdef double[BLOCK] v
+    cdef double others = 0, own = 0, dot = 0, mass = 1
+    cdef floating top = -<floating>INF, zero = 0, share, x
+    cdef Py_ssize_t i, m, start, label = -1
+    cdef floating[TOGETHER] tops
+    for i in range(TOGETHER):
+        tops[i] = top
+    for start in range(k // TOGETHER):
+        for i in range(TOGETHER):    # hot
+            tops[i] = tops[i] if z[start * TOGETHER + i] < tops[i] else z[start * TOGETHER + i]
+    for i in range(k // TOGETHER * TOGETHER, k):
+        tops[0] = tops[0] if z[i] < tops[0] else z[i]
+    for i in range(TOGETHER):
+        top = top if tops[i] < top else tops[i]
     if target_t is int64_t:
         label = y[0]
         own = z[label] - top
+    else:
+        mass = 0
     start = 0
     while start < k:
         m = min(<Py_ssize_t>BLOCK, k - start)
-        whole = (m + LANES - 1) // LANES * LANES
-        for i in range(m):
-            d[i] = z[start + i] - top
-        for i in range(m, whole):
-            d[i] = -<floating>INF
-        for i in range(whole):
-            e[i] = exp[floating](d[i])
+        if target_t is not int64_t:
+            for i in range(m):    # hot 2
+                x = z[start + i] - top
+                # a class without probability adds nothing, also at minus infinity
+                x = zero if <floating>y[start + i] == zero else x
+                v[i] = <double>y[start + i] * <double>x
+            dot += block_sum(v, m)
+            for i in range(m):
+                v[i] = <double>y[start + i]
+            mass += block_sum(v, m)
+        for i in range(m):    # hot
+            e[i] = exp[floating](z[start + i] - top)
         if gradient != NULL:
             for i in range(m):
                 gradient[start + i] = e[i]
@@ -217,32 +214,16 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
             # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
             if start <= label < start + m:
                 e[label - start] = 0
-        else:
-            for i in range(m):
-                q[i] = <floating>y[start + i]
-            for i in range(m, whole):
-                q[i] = 0
-            c = 0
-            while c < whole:
-                for i in range(LANES):
-                    # a class without probability adds nothing, also at minus infinity
-                    dots[i] -= 0.0 if q[c + i] == zero else <double>q[c + i] * <double>d[c + i]
-                    masses[i] += <double>q[c + i]
-                c += LANES
-        c = 0
-        while c < whole:
-            for i in range(LANES):
-                sums[i] += <double>e[c + i]
-            c += LANES
+        for i in range(m):
+            v[i] = <double>e[i]
+        others += block_sum(v, m)
         start += BLOCK
-    others = lane_sum[double](sums)
     if target_t is int64_t:
-        mass = exp[floating](<floating>own)
-        value[0] = <floating>(log1p[double](others + (mass - 1)) - own)
-        share = <floating>(factor / (mass + others))
+        x = exp[floating](<floating>own)
+        value[0] = <floating>(log1p[double](others + (<double>x - 1)) - own)
+        share = <floating>(factor / (<double>x + others))
     else:
-        mass = lane_sum[double](masses)
-        value[0] = <floating>(lane_sum[double](dots) + mass * log[double](others))
+        value[0] = <floating>(mass * log[double](others) - dot)
         share = <floating>(mass / others)
     if gradient == NULL:
         return
@@ -251,10 +232,10 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
             gradient[i] = 0
     elif target_t is int64_t:
         gradient[label] = -<floating>others
-        for i in range(k):
+        for i in range(k):    # hot
             gradient[i] *= share
     else:
-        for i in range(k):
+        for i in range(k):    # hot 2
             gradient[i] = (gradient[i] * share - <floating>y[i]) * factor
 
 
@@ -262,7 +243,7 @@ cdef inline void softmax(const void* constants, Py_ssize_t n, Py_ssize_t k, cons
                          const floating* factor, floating* value, floating* gradient) noexcept nogil:
     """What abi calls rows_f64 and rows_f32, for labels or probabilities."""
     cdef Py_ssize_t i, j, m
-    cdef floating[LANES] values
+    cdef floating[TOGETHER] values
     if k > FEW:
         for i in range(n):
             softmax_row[floating, target_t](
@@ -271,13 +252,13 @@ cdef inline void softmax(const void* constants, Py_ssize_t n, Py_ssize_t k, cons
     else:
         i = 0
         while i < n:
-            m = min(<Py_ssize_t>LANES, n - i)
+            m = min(<Py_ssize_t>TOGETHER, n - i)
             softmax_lanes[floating, target_t](
                 m, k, z + i * k, y + (i if target_t is int64_t else i * k), factor + i, values,
                 NULL if gradient == NULL else gradient + i * k)
             for j in range(m):
                 value[i + j] = values[j]
-            i += LANES
+            i += TOGETHER
 
 # ---- the driver
 
@@ -316,7 +297,7 @@ cdef inline void rows(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, 
             for i in range(m):
                 value[start + i] = v[i]
             if gradient != NULL:
-                for i in range(m):
+                for i in range(m):    # hot
                     gradient[start + i] = zero if factor[start + i] == zero else g[i] * factor[start + i]
             start += BLOCK
         return
@@ -357,12 +338,14 @@ cdef inline void weigh(Py_ssize_t n, const floating* weight, double scale, float
 cdef inline double total(Py_ssize_t n, const floating* value, const floating* weight) noexcept nogil:
     """Sum of weight * value over one block, in double. A row of weight 0 is no row, whatever its value."""
     cdef double[BLOCK] v
-    cdef floating zero = 0
+    cdef floating zero = 0, x
     cdef Py_ssize_t i
     if weight == NULL:
         for i in range(n):
             v[i] = <double>value[i]
     else:
-        for i in range(n):
-            v[i] = 0.0 if weight[i] == zero else <double>value[i] * <double>weight[i]
+        for i in range(n):    # hot
+            x = value[i]
+            x = zero if weight[i] == zero else x
+            v[i] = <double>x * <double>weight[i]
     return block_sum(v, n)

@@ -17,7 +17,7 @@ cdef void sums(Py_ssize_t n, const floating* w, double* absolute, double* square
     s1.total = s1.rest = s2.total = s2.rest = 0
     for b in range((n + BLOCK - 1) // BLOCK):
         m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(m):
+        for i in range(m):    # hot
             a[i] = <double>fabs[floating](w[b * BLOCK + i])
             q[i] = a[i] * a[i]
         add(&s1, block_sum(a, m))
@@ -46,7 +46,7 @@ def value(w, double l1, double l2):
 cdef void gradients(Py_ssize_t n, const floating* w, floating* g, double l1, double l2) noexcept nogil:
     cdef Py_ssize_t i
     cdef floating a = <floating>l1, q = <floating>l2
-    for i in range(n):
+    for i in range(n):    # hot
         g[i] = subgradient[floating](w[i], g[i], a, q)
 
 
@@ -67,7 +67,7 @@ def add_grad(w, grad, double l1, double l2):
 cdef void proximal(Py_ssize_t n, floating* w, double threshold, double shrink) noexcept nogil:
     cdef Py_ssize_t i
     cdef floating t = <floating>threshold, s = <floating>shrink
-    for i in range(n):
+    for i in range(n):    # hot
         w[i] = soft[floating](w[i], t) * s
 
 

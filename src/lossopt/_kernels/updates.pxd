@@ -50,7 +50,7 @@ cdef inline void sgd(const double* constants, const gradient_t* smooth, double l
     cdef floating scale = <floating>smooth.scale, clip = <floating>smooth.clip
     cdef floating lr = <floating>c.lr, decay = <floating>(c.decay + smooth.l2), threshold = <floating>(l1 * c.gain)
     cdef Py_ssize_t i
-    for i in range(n):
+    for i in range(n):    # hot
         w[i] = soft[floating](w[i] - lr * seen[floating](g[i], w[i], scale, clip, decay), threshold)
 
 
@@ -64,7 +64,7 @@ cdef inline void momentum(const double* constants, const gradient_t* smooth, dou
     cdef floating* velocity = state[0]
     cdef floating x, v
     cdef Py_ssize_t i
-    for i in range(n):
+    for i in range(n):    # hot
         x = seen[floating](g[i], w[i], scale, clip, decay)
         v = beta * velocity[i] + fresh * x
         velocity[i] = v
@@ -107,7 +107,7 @@ cdef inline void adam(const double* constants, const gradient_t* smooth, double 
     cdef floating* square = state[1]
     cdef floating x, m, v, gain
     cdef Py_ssize_t i
-    for i in range(n):
+    for i in range(n):    # hot
         x = seen[floating](g[i], w[i], scale, clip, decay)
         m = beta1 * mean[i] + fresh1 * x
         v = beta2 * square[i] + fresh2 * x * x

@@ -79,7 +79,7 @@ cdef void squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
     cdef Py_ssize_t b, i, m
     for b in range((n + BLOCK - 1) // BLOCK):
         m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(m):
+        for i in range(m):    # hot
             q[i] = <double>x[b * BLOCK + i] * <double>x[b * BLOCK + i]
         add(s, block_sum(q, m))
 

@@ -1,0 +1,466 @@
+"""Every kernel on every level: against its NumPy twin, itself on other threads and levels, and mpmath."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from functools import cache
+
+import mpmath
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import lossopt as lo
+from lossopt import _kernels
+
+from . import cases
+
+TWIN = _kernels.load("reference")
+BUILT = {level: _kernels.load(level) for level in _kernels.available}
+SIZES = (0, 1, 15, 16, 17, 255, 256, 257, 10_000)
+MANY = 100_003          # enough numbers to go parallel, and no multiple of a block
+OUTPUTS = {True: (1, 2, 3, 10, 63, 64, 65, 300), False: (None, 1, 3, 300)}     # of losses over classes, and of others
+
+each_level = pytest.mark.parametrize("level", BUILT)
+each_dtype = pytest.mark.parametrize("dtype", [np.float64, np.float32])
+# each kernel once: rows that differ in nothing but their number of outputs are one here
+KERNELS = {(row.kernel, row.constants): pytest.param(row, id=label) for label, _, row in cases.walk("losses")}.values()
+each_loss = pytest.mark.parametrize("row", KERNELS)
+each_update = pytest.mark.parametrize(
+    "row", [pytest.param(row, id=label) for label, _, row in cases.walk("optimizers")]
+)
+needs_both = pytest.mark.skipif(not {"x86_v3", "x86_v4"} <= BUILT.keys(), reason="needs x86_v3 and x86_v4")
+
+
+def weights(rng, n, dtype):
+    """Sample weights with zeros among them."""
+    return (rng.integers(0, 4, n) / 2).astype(dtype)
+
+
+def double(x):
+    return x.astype(np.float64) if x is not None and x.dtype.kind == "f" else x
+
+
+@pytest.fixture
+def on_threads():
+    """lo.set_num_threads, undone at the end."""
+    before = lo.get_num_threads()
+    yield lo.set_num_threads
+    lo.set_num_threads(before)
+
+
+# ---- losses
+
+
+def loss_results(kernels, row, z, y, weight):
+    """Everything that the doors of a family give for these rows: value, gradient and each row's value."""
+    k = z.shape[1] if z.ndim == 2 else 1
+    gradient, each = np.full_like(z, np.nan), np.full(len(z), np.nan, z.dtype)
+    value = kernels.losses.value_and_grad(row.block(kernels), z, y, weight, gradient, k, 0.5)
+    kernels.losses.pointwise(row.block(kernels), z, y, each, k)
+    return np.float64(value), gradient, each
+
+
+@cache
+def loss_problems(row, dtype):
+    """Many shapes, with and without weights, and what the twin makes of them in double."""
+    rng, problems = np.random.default_rng(0), []
+    for k in OUTPUTS[row.classes]:
+        for n in SIZES if (k or 1) < 64 else SIZES[:-1]:
+            z, y = row.draw(rng, n, dtype, k)
+            for weight in (None, weights(rng, n, dtype)):
+                expected = loss_results(TWIN, row, double(z), double(y), double(weight))
+                problems.append((z, y, weight, expected))
+    return problems
+
+
+@each_level
+@each_dtype
+@each_loss
+def test_losses_equal_their_twins(level, dtype, row):
+    eps = np.finfo(dtype).eps
+    for z, y, weight, expected in loss_problems(row, dtype):
+        # what is left is the kernel's own error; a score of 20 less the largest is itself rounded by 8 eps
+        close = {"rtol": 40 * eps, "atol": 8 * eps * max(1, np.abs(expected[1]).max(initial=0))}
+        for one, other in zip(loss_results(BUILT[level], row, z, y, weight), expected, strict=True):
+            assert_allclose(one, other, err_msg=f"{z.shape=} weighted={weight is not None}", **close)
+
+
+@each_level
+@each_dtype
+@each_loss
+def test_losses_in_place_and_value_only_give_the_same_bits(level, dtype, row):
+    rng, losses = np.random.default_rng(1), BUILT[level].losses
+    block = row.block(BUILT[level])
+    for k in OUTPUTS[row.classes]:
+        z, y = row.draw(rng, 1000, dtype, k)
+        for weight in (None, weights(rng, len(z), dtype)):
+            value, gradient, _ = loss_results(BUILT[level], row, z, y, weight)
+            assert losses.value_and_grad(block, z, y, weight, None, k or 1, 0.5) == value
+            inside = z.copy()
+            assert losses.value_and_grad(block, inside, y, weight, inside, k or 1, 0.5) == value
+            assert_array_equal(inside, gradient)
+
+
+@needs_both
+@each_dtype
+@each_loss
+def test_losses_give_the_same_bits_on_both_levels_with_fma(dtype, row):
+    rng = np.random.default_rng(2)
+    for k in OUTPUTS[row.classes]:
+        z, y = row.draw(rng, 2000, dtype, k)
+        for weight in (None, weights(rng, len(z), dtype)):
+            pair = (loss_results(BUILT[level], row, z, y, weight) for level in ("x86_v3", "x86_v4"))
+            for one, other in zip(*pair, strict=True):
+                assert_array_equal(one, other, err_msg=f"{k=}")
+
+
+@each_level
+@each_dtype
+@each_loss
+def test_losses_give_the_same_bits_on_any_threads(level, dtype, row, on_threads):
+    rng = np.random.default_rng(3)
+    n = MANY // (row.k or 1) + 1
+    z, y = row.data(rng, n, dtype)
+    weight = weights(rng, n, dtype)
+    on_threads(1)
+    expected = loss_results(BUILT[level], row, z, y, weight)
+    for threads in (2, 3, 7):
+        on_threads(threads)
+        for one, other in zip(loss_results(BUILT[level], row, z, y, weight), expected, strict=True):
+            assert_array_equal(one, other, err_msg=f"{threads=}")
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n", SIZES)
+def test_sums_and_ranges_equal_their_twins(level, dtype, n):
+    losses, rng = BUILT[level].losses, np.random.default_rng(4)
+    x = rng.standard_normal(n).astype(dtype)
+    assert_allclose(losses.sum(x), TWIN.losses.sum(x), rtol=0, atol=1e-15 * np.abs(x).sum())
+    labels = rng.integers(0, 5, n)
+    assert not losses.outside(x, -10, 10)
+    assert not losses.outside_labels(labels, 5)
+    for i in {0, n // 2, n - 1} if n else ():
+        for odd in (-10.5, 10.5, np.inf, -np.inf):
+            assert losses.outside(np.where(np.arange(n) == i, dtype(odd), x), -10, 10)
+        assert not losses.outside(np.where(np.arange(n) == i, dtype(np.nan), x), -10, 10)
+        for odd in (-1, 5, np.iinfo(np.int64).max, np.iinfo(np.int64).min):
+            assert losses.outside_labels(np.where(np.arange(n) == i, odd, labels), 5)
+
+
+@each_level
+@each_dtype
+def test_a_total_of_ten_million_equal_numbers_is_exact(level, dtype):
+    n = 10**7
+    x, kernels = np.full(n, 0.1, dtype), BUILT[level]
+    arrays, square = kernels.Arrays([x], False), float(x[0] * x[0])
+    loss = kernels.losses.mse()
+    sums = {
+        "sum": (kernels.losses.sum(x), Fraction(float(x[0]))),
+        "loss": (kernels.losses.value_and_grad(loss, x, np.zeros_like(x), None, None, 1, 1.0), Fraction(square)),
+        "penalty": (kernels.penalties.value(x, 1.0, 0.0), Fraction(float(x[0]))),
+        "norm": (kernels.updates.norm(arrays) ** 2 / 2, Fraction(float(x[0])) ** 2 / 2),
+    }
+    for name, (total, each) in sums.items():
+        # the root of the norm, squared again, is rounded twice more
+        allowed = Fraction(0.5 if name != "norm" else 2) * Fraction(np.finfo(np.float64).eps)
+        assert abs(Fraction(float(total)) - n * each) <= allowed * n * each, name
+
+
+# ---- elementary functions, through the losses that are made of them
+
+
+def mp(function, points):
+    """function at each point with 40 digits, rounded once to float64; what is too small for that is 0."""
+    with mpmath.workdps(40):
+        return np.array([float(function(mpmath.mpf(float(x)))) for x in points])
+
+
+def close_in_relative_terms(got, expected, dtype):
+    info = np.finfo(dtype)
+    with np.errstate(under="ignore"):
+        assert_array_equal(np.abs(got - expected) <= 8 * info.eps * np.abs(expected) + info.smallest_subnormal, True)
+
+
+def tails(dtype):
+    """Scores over the whole range, small ones of both signs, and where exp(-z) is subnormal."""
+    edge = -np.log(float(np.finfo(dtype).smallest_subnormal))
+    small = np.geomspace(np.finfo(dtype).smallest_subnormal, 1, 400, dtype=np.float64)
+    wide = np.linspace(-800, 800, 1601)
+    return np.concatenate([wide, small, -small, np.linspace(edge - 20, edge + 1, 300), [0.0, -0.0]]).astype(dtype)
+
+
+@pytest.fixture(scope="module")
+def softplus():
+    """For each dtype: z, log(1 + exp(-z)) and 1 / (1 + exp(z))."""
+    made = {}
+    for dtype in (np.float64, np.float32):
+        z = tails(dtype)
+        made[dtype] = z, mp(lambda x: mpmath.log1p(mpmath.exp(-x)), z), mp(lambda x: 1 / (1 + mpmath.exp(x)), z)
+    return made
+
+
+@each_level
+@each_dtype
+def test_binary_cross_entropy_keeps_its_digits_everywhere(level, dtype, softplus):
+    z, value, slope = softplus[dtype]
+    for sign, y in ((1, np.ones_like(z)), (-1, np.zeros_like(z))):
+        row = cases.Loss({}, cases.binary, "bce", (1.0, 0.0))
+        _, gradient, each = loss_results(BUILT[level], row, sign * z, y, None)
+        close_in_relative_terms(each, value, dtype)
+        close_in_relative_terms(gradient, -0.5 * sign * slope, dtype)
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("k", [2, 3, 64, 65, 300])
+def test_softmax_keeps_its_digits_everywhere(level, dtype, k, softplus):
+    z, value, slope = softplus[dtype]
+    scores = np.full((len(z), k), -np.inf, dtype)
+    scores[:, k // 2], scores[:, 0] = z, 0
+    row = cases.Loss({}, cases.labelled, "softmax_labels", k=k)
+    _, gradient, each = loss_results(BUILT[level], row, scores, np.full(len(z), k // 2), None)
+    close_in_relative_terms(each, value, dtype)
+    close_in_relative_terms(gradient[:, k // 2], -0.5 * slope, dtype)
+    close_in_relative_terms(gradient[:, 0], 0.5 * slope, dtype)
+    assert not gradient[:, [c for c in range(k) if c not in (0, k // 2)]].any()
+
+
+@each_level
+@each_dtype
+def test_logarithms_of_probabilities_keep_their_digits(level, dtype):
+    info = np.finfo(dtype)
+    small = np.geomspace(info.smallest_subnormal, 0.9, 1500, dtype=np.float64).astype(dtype)
+    near_one = 1 - np.arange(1, 200) * info.epsneg
+    p = np.concatenate([small, 1 - small, near_one, np.linspace(0.3, 0.8, 500)]).astype(dtype)
+    p = p[p < 1]
+    row = cases.Loss({}, cases.probable, "bce_probability", (1.0, 0.0))
+    for y, function in ((1, lambda x: -mpmath.log(x)), (0, lambda x: -mpmath.log1p(-x))):
+        _, _, each = loss_results(BUILT[level], row, p, np.full_like(p, y), None)
+        close_in_relative_terms(each, mp(function, p), dtype)
+
+
+# ---- linear objectives
+
+
+def linear_results(kernels, row, x, y, sample_weight, weight, bias):
+    """Everything that the doors of a family give: value, gradients, predictions, and the way back from a gradient."""
+    n, k = len(x), len(weight)
+    grad_weight, grad_bias = np.full_like(weight, np.nan), None if bias is None else np.full_like(bias, np.nan)
+    rest = x, y, sample_weight, weight, bias
+    value = kernels.linear.value_and_grad(row.block(kernels), *rest, grad_weight, grad_bias, 1 / (n or 1))
+    alone = kernels.linear.value_and_grad(row.block(kernels), *rest, None, None, 1 / (n or 1))
+    assert alone == value
+    prediction = np.full((n, k), np.nan, x.dtype)
+    kernels.linear.predict(x, weight, bias, prediction)
+    back_weight, back_bias = np.full_like(weight, np.nan), np.full(k, np.nan, x.dtype)
+    kernels.linear.gradient(x, prediction, back_weight, back_bias)
+    grad_bias = np.zeros(k) if bias is None else grad_bias
+    return np.float64(value), grad_weight, grad_bias, prediction, back_weight, back_bias
+
+
+def linear_data(row, n, d, k, dtype, rng):
+    _, y = row.draw(rng, n, dtype, k)
+    x = rng.standard_normal((n, d)).astype(dtype)
+    return x, y, (rng.standard_normal((k, d)) / np.sqrt(d)).astype(dtype), rng.standard_normal(k).astype(dtype)
+
+
+linear_row = pytest.mark.parametrize("row", [parameters for parameters in KERNELS if parameters.values[0].scores])
+
+
+@cache
+def linear_problems(row, dtype, k):
+    """Many shapes, with and without weights and bias, what the twin makes of them in double, and the errors allowed."""
+    rng, eps, problems = np.random.default_rng(5), np.finfo(dtype).eps, []
+    for d in (1, 2, 15, 16, 17, 33, 100):
+        for n in (1, 3, 65, 300):
+            x, y, weight, bias = linear_data(row, n, d, k, dtype, rng)
+            for sample_weight, b in ((None, bias), (weights(rng, n, dtype), bias), (None, None)):
+                expected = linear_results(TWIN, row, *map(double, (x, y, sample_weight, weight, b)))
+                value, _, _, prediction, _, _ = expected
+                # a sum's error is measured by the sum of its terms' sizes
+                largest = max(1, np.abs(prediction).max())
+                size = np.abs(x).sum(axis=0) * largest
+                bounds = (
+                    40 * eps * max(1.0, abs(value)),
+                    40 * eps * size / n,
+                    40 * eps * largest,
+                    8 * eps * (np.abs(x) @ np.abs(weight).T + 3),
+                    40 * eps * size,
+                    40 * eps * (np.abs(prediction).sum(axis=0) + 1),
+                )
+                problems.append(((x, y, sample_weight, weight, b), expected, bounds))
+    return problems
+
+
+@each_level
+@each_dtype
+@linear_row
+@pytest.mark.parametrize("k", [1, 3, 10, 32])
+def test_linear_objectives_equal_their_twins(level, dtype, row, k):
+    for arrays, expected, bounds in linear_problems(row, dtype, k):
+        got = linear_results(BUILT[level], row, *arrays)
+        for i, (one, other, bound) in enumerate(zip(got, expected, bounds, strict=True)):
+            assert (np.abs(one - other) <= bound).all(), f"{i=} {arrays[0].shape=}"
+
+
+@pytest.mark.parametrize("level", [*BUILT, "reference"])
+@each_dtype
+@linear_row
+def test_linear_objectives_of_no_rows_are_zero(level, dtype, row):
+    x, y, weight, bias = linear_data(row, 0, 4, 3, dtype, np.random.default_rng(5))
+    for result in linear_results(_kernels.load(level), row, x, y, None, weight, bias):
+        assert not result.any()
+
+
+@needs_both
+@each_dtype
+@linear_row
+def test_linear_objectives_give_the_same_bits_on_both_levels_with_fma(dtype, row):
+    rng = np.random.default_rng(6)
+    for d in (1, 7, 16, 33, 100):
+        for k in (1, 3, 32):
+            x, y, weight, bias = linear_data(row, 777, d, k, dtype, rng)
+            sample_weight = weights(rng, 777, dtype)
+            pair = (BUILT["x86_v3"], BUILT["x86_v4"])
+            pair = (linear_results(kernels, row, x, y, sample_weight, weight, bias) for kernels in pair)
+            for one, other in zip(*pair, strict=True):
+                assert_array_equal(one, other, err_msg=f"{d=} {k=}")
+
+
+@each_level
+@each_dtype
+@linear_row
+def test_linear_objectives_give_the_same_bits_on_any_threads(level, dtype, row, on_threads):
+    rng = np.random.default_rng(7)
+    for n, d, k in ((20_011, 17, 1), (5003, 9, 3)):
+        x, y, weight, bias = linear_data(row, n, d, k, dtype, rng)
+        sample_weight = weights(rng, n, dtype)
+        on_threads(1)
+        expected = linear_results(BUILT[level], row, x, y, sample_weight, weight, bias)
+        for threads in (2, 3, 7):
+            on_threads(threads)
+            got = linear_results(BUILT[level], row, x, y, sample_weight, weight, bias)
+            for one, other in zip(got, expected, strict=True):
+                assert_array_equal(one, other, err_msg=f"{threads=} {n=}")
+
+
+# ---- penalties
+
+
+def special(rng, n, dtype):
+    """Numbers with zeros of both signs, and some below any threshold, among them."""
+    x = rng.standard_normal(n).astype(dtype)
+    x[::5], x[1::7], x[2::11] = 0.0, -0.0, 1e-6
+    return x
+
+
+@each_level
+@each_dtype
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.3), (0.125, 0.375), (0.0, 0.0)])
+def test_penalties_equal_their_twins_to_the_bit(level, dtype, n, l1, l2):
+    rng, penalties = np.random.default_rng(8), BUILT[level].penalties
+    w, gradient = special(rng, n, dtype), special(rng, n, dtype)
+    assert_allclose(penalties.value(w, l1, l2), TWIN.penalties.value(w, l1, l2), rtol=1e-15)
+    got, expected = gradient.copy(), gradient.copy()
+    penalties.add_grad(w, got, l1, l2)
+    TWIN.penalties.add_grad(w, expected, l1, l2)
+    assert_array_equal(got, expected)
+    got, expected = w.copy(), w.copy()
+    penalties.prox(got, l1, 1 / (1 + 2 * l2))
+    TWIN.penalties.prox(expected, l1, 1 / (1 + 2 * l2))
+    assert_array_equal(got, expected)
+    assert not np.signbit(got[got == 0]).any()
+
+
+@needs_both
+@each_dtype
+def test_sums_give_the_same_bits_on_both_levels_with_fma(dtype):
+    x = np.random.default_rng(9).standard_normal(MANY).astype(dtype)
+    v3, v4 = (
+        (
+            BUILT[level].losses.sum(x),
+            BUILT[level].penalties.value(x, 0.3, 0.7),
+            BUILT[level].updates.norm(BUILT[level].Arrays([x, x[:99]], False)),
+        )
+        for level in ("x86_v3", "x86_v4")
+    )
+    assert v3 == v4
+
+
+# ---- updates
+
+
+def stepped(kernels, row, dtype, sizes, l1=0.0, l2=0.0, scale=1.0, clip=np.inf, steps=5):
+    """Parameters and state after some steps on gradients that depend on nothing but the seed."""
+    rng = np.random.default_rng(10)
+    params = [special(rng, n, dtype) for n in sizes]
+    state = [np.zeros_like(w) for w in params for _ in range(row.state)]
+    update = getattr(kernels.updates, row.kernel)()
+    for t in range(1, steps + 1):
+        grads = [special(rng, n, dtype) * dtype(10.0 ** (t - 3)) for n in sizes]
+        held = kernels.Arrays(params, True), kernels.Arrays(grads, False), kernels.Arrays(state, True)
+        # every other array is not penalized
+        coefficients = (tuple(c * (i % 2 == 0) for i in range(len(sizes))) for c in (l1, l2))
+        kernels.updates.step(update, *held, row.hyper, t, scale, clip, *coefficients)
+    return params + state
+
+
+UPDATED = (1, 17, 0, 256, 5003)
+FOLDED = {
+    "plain": {},
+    "norm": {"scale": 0.3},
+    "clip": {"clip": 0.25},
+    "l1": {"l1": 0.3},
+    "l2": {"l2": 0.2},
+    "all": {"l1": 0.1, "l2": 0.2, "scale": 0.7, "clip": 0.5},
+}
+
+
+@cache
+def twin_stepped(row, dtype, folded):
+    return stepped(TWIN, row, dtype, UPDATED, **FOLDED[folded])
+
+
+@each_level
+@each_dtype
+@each_update
+@pytest.mark.parametrize("folded", FOLDED)
+def test_updates_equal_their_twins_to_the_bit(level, dtype, row, folded):
+    got = stepped(BUILT[level], row, dtype, UPDATED, **FOLDED[folded])
+    for i, (one, other) in enumerate(zip(got, twin_stepped(row, dtype, folded), strict=True)):
+        assert_array_equal(one, other, err_msg=f"array {i}")
+    if "l1" in FOLDED[folded]:
+        assert (got[4] == 0).any()
+        assert not np.signbit(got[4][got[4] == 0]).any()
+
+
+@each_level
+@each_update
+def test_updates_give_the_same_bits_on_any_threads(level, row, on_threads):
+    on_threads(1)
+    expected = stepped(BUILT[level], row, np.float64, (MANY, 5), **FOLDED["all"])
+    for threads in (2, 3, 7):
+        on_threads(threads)
+        got = stepped(BUILT[level], row, np.float64, (MANY, 5), **FOLDED["all"])
+        for one, other in zip(got, expected, strict=True):
+            assert_array_equal(one, other, err_msg=f"{threads=}")
+
+
+@each_level
+@each_dtype
+def test_norm_equals_its_twin(level, dtype):
+    rng = np.random.default_rng(11)
+    arrays = [rng.standard_normal(n).astype(dtype) for n in SIZES]
+    norm = BUILT[level].updates.norm(BUILT[level].Arrays(arrays, False))
+    assert_allclose(norm, TWIN.updates.norm(arrays), rtol=1e-15)
+    assert BUILT[level].updates.norm(BUILT[level].Arrays([], False)) == 0
+
+
+@each_level
+def test_no_level_turns_subnormals_off(level):
+    stepped(BUILT[level], cases.OPTIMIZERS["adam"][0], np.float64, (100_000,))
+    assert np.float64(5e-324) * np.float64(1.0) != 0
+    assert np.float32(1e-45) * np.float32(1.0) != 0
