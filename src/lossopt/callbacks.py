@@ -25,17 +25,23 @@ class Callback(Component):
 
     trainer: Trainer
 
-    def on_train_begin(self) -> None: ...
+    def on_train_begin(self) -> None:
+        """Before the first epoch of a fit."""
 
-    def on_train_end(self) -> None: ...
+    def on_train_end(self) -> None:
+        """On every way out of a fit: last epoch, stop, exception, interrupt."""
 
-    def on_epoch_begin(self, epoch: int) -> None: ...
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch; `epoch` counts from 0, over all fits."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None: ...
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """After an epoch; `logs` is in the history already."""
 
-    def on_batch_begin(self, batch: int) -> None: ...
+    def on_batch_begin(self, batch: int) -> None:
+        """Before the batches of an update; `batch` counts updates from 0 in each epoch."""
 
-    def on_batch_end(self, batch: int, logs: dict[str, float]) -> None: ...
+    def on_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """After the update; ``logs["loss"]`` is the mean over its rows, by the parameters before it."""
 
 
 class EarlyStopping(Callback):

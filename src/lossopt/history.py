@@ -20,6 +20,12 @@ class History:
     its end), ``val_loss`` (data term; only with validation data), ``lr`` and ``grad_norm`` (of the last update; the
     norm of the data gradient before clipping), ``zeros`` (weights that are 0), ``seconds`` (the epoch's).
 
+    Parameters
+    ----------
+    curves : dict of sequences of float, optional
+        A curve by its key, a number an epoch; ``loss`` becomes ``train_loss``.
+    stopped : str, optional
+
     Attributes
     ----------
     stopped : str or None
@@ -49,7 +55,12 @@ class History:
         return iter(self._curves)
 
     def keys(self) -> list[str]:
-        """The names of the curves."""
+        """The names of the curves.
+
+        Returns
+        -------
+        list of str
+        """
         return list(self._curves)
 
     def __len__(self) -> int:
@@ -61,7 +72,13 @@ class History:
         return f"<History: {len(self)} epochs{': ' + last if last else ''}>"
 
     def append(self, **numbers: float) -> None:
-        """Add an epoch; a curve that begins late has NaN before."""
+        """Add an epoch; a curve that begins late has NaN before.
+
+        Parameters
+        ----------
+        **numbers : float
+            By key; a curve that is left out gets NaN.
+        """
         epochs = len(self)
         for key in numbers:
             self._curves.setdefault(key, [float("nan")] * epochs)
@@ -69,7 +86,18 @@ class History:
             curve.append(float(numbers.get(key, float("nan"))))
 
     def save(self, path: str | Path) -> None:
-        """Write the curves: .json, .csv or .npz, by the ending of path."""
+        """Write the curves: .json, .csv or .npz, by the ending of path.
+
+        Parameters
+        ----------
+        path : str or Path
+            A CSV has no place for `stopped`.
+
+        Raises
+        ------
+        ValueError
+            Another ending; nothing has been written then.
+        """
         path = Path(path)
         if path.suffix == ".json":
             path.write_text(json.dumps({"stopped": self.stopped, **self._curves}))
@@ -87,7 +115,21 @@ class History:
 
     @staticmethod
     def load(path: str | Path | Mapping[str, Any]) -> History:
-        """Read curves: what `save` wrote, a CSV with a column of train_loss or loss, or a dict such as Keras's."""
+        """Read curves: what `save` wrote, a CSV with a column of train_loss or loss, or a dict such as Keras's.
+
+        Parameters
+        ----------
+        path : str, Path or dict
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        ValueError
+            Another ending than .json, .csv or .npz, or an entry that is not a number.
+        """
         if isinstance(path, Mapping):
             return History(path)
         path = Path(path)
@@ -110,7 +152,7 @@ class History:
         return History(curves, stopped)
 
     def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
-        """Draw the loss curves; returns the axes. Needs the extra `plot`.
+        """Draw the loss curves. Needs the extra ``plot``.
 
         Parameters
         ----------
@@ -118,6 +160,15 @@ class History:
             Where to write the picture.
         ax : matplotlib axes, optional
             Where to draw; without it, a new figure.
+
+        Returns
+        -------
+        matplotlib axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is missing.
         """
         try:
             from matplotlib.figure import Figure

@@ -133,9 +133,24 @@ class Loss(Component):
         return self._reduce(total, mass), grad
 
     def pointwise(self, prediction: ArrayLike, target: ArrayLike) -> Array:
-        """The loss of each row, (n,), before weights; `reduction` plays no part.
+        """The loss of each row, before weights; `reduction` plays no part.
 
         With several outputs a row's value is what it adds to the mean over rows.
+
+        Parameters
+        ----------
+        prediction, target
+            As for calling the loss.
+
+        Returns
+        -------
+        array (n,)
+            float32 for a float32 prediction, else float64.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for calling the loss.
         """
         z, kernel, y = self._read(prediction, target)
         out: Array = np.zeros(z.shape[0], z.dtype)

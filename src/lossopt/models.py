@@ -18,15 +18,20 @@ Array = NDArray[Any]
 class Model(Protocol):
     """What a trainer asks of a model of your own.
 
-    `params` are written in place by the optimizer; `backward` returns the gradient of the loss for each of them, given
-    that of the prediction which `forward` returned last.
+    Attributes
+    ----------
+    params : dict of arrays
+        float64 or float32, one dtype among them, C-contiguous, writable; the optimizer writes them in place. Arrays
+        named ``bias``, or with a name that ends in ``.bias``, are never penalized.
     """
 
     params: dict[str, Array]
 
-    def forward(self, X: Array) -> Array: ...
+    def forward(self, X: Array) -> Array:
+        """Raw scores of the rows of X: (n,) for one output, (n, k) for k of them."""
 
-    def backward(self, grad_prediction: Array) -> dict[str, Array]: ...
+    def backward(self, grad_prediction: Array) -> dict[str, Array]:
+        """The gradient of the loss for each of `params`, by name, given that of the last forward's prediction."""
 
 
 class Linear(Component):
@@ -75,7 +80,16 @@ class Linear(Component):
         self._X: Array | None = None
 
     def predict(self, X: ArrayLike) -> Array:
-        """Raw scores: (n,) for one output, (n, n_outputs) otherwise.
+        """Raw scores of the rows of X.
+
+        Parameters
+        ----------
+        X : array (n, n_features)
+
+        Returns
+        -------
+        array (n,) for one output, (n, n_outputs) otherwise
+            Of the model's dtype.
 
         Raises
         ------
@@ -88,12 +102,43 @@ class Linear(Component):
         return linear_predict(X, self.params["weight"], self.params["bias"])
 
     def forward(self, X: ArrayLike) -> Array:
-        """`predict`, and keep X for `backward`."""
-        self._X = _arrays.matrix("X", X, np.dtype(self.dtype))
-        return self.predict(self._X)
+        """`predict`, and keep X for `backward`.
+
+        Parameters
+        ----------
+        X : array (n, n_features)
+
+        Returns
+        -------
+        array (n,) or (n, n_outputs)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `predict`.
+        """
+        X = _arrays.matrix("X", X, np.dtype(self.dtype))
+        prediction = self.predict(X)
+        self._X = X
+        return prediction
 
     def backward(self, grad_prediction: ArrayLike) -> dict[str, Array]:
-        """The gradient of each parameter, given that of the last forward's prediction."""
+        """The gradient of each parameter, given that of the last forward's prediction.
+
+        Parameters
+        ----------
+        grad_prediction : array of the prediction's shape
+
+        Returns
+        -------
+        dict of arrays
+            With the names, shapes and dtype of `params`; fresh.
+
+        Raises
+        ------
+        ValueError, TypeError
+            There was no forward, or grad_prediction has another shape or holds no numbers.
+        """
         if self._X is None:
             raise ValueError("backward needs a forward before it")
         shape = (len(self._X),) if self.n_outputs == 1 else (len(self._X), self.n_outputs)

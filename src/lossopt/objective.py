@@ -132,11 +132,31 @@ class Objective(Component):
         self.size = self.n_outputs * (d + bool(fit_intercept))
 
     def zeros(self) -> Array:
-        """A start: zeros, in the type of X."""
+        """A start: zeros, in the type of X.
+
+        Returns
+        -------
+        array (size,)
+        """
         return np.zeros(self.size, self.X.dtype)
 
     def unpack(self, w: Array) -> tuple[Array, Array]:
-        """Views of w: weight (n_outputs, n_features) and bias (n_outputs,), or (0,) without an intercept."""
+        """Weight and bias, as views of w.
+
+        Parameters
+        ----------
+        w : array (size,)
+
+        Returns
+        -------
+        weight : array (n_outputs, n_features)
+        bias : array (n_outputs,), or (0,) without an intercept
+
+        Raises
+        ------
+        ValueError
+            w has another shape.
+        """
         w = np.asarray(w)
         if w.shape != (self.size,):
             raise ValueError(f"w must have shape ({self.size},), got {_arrays.describe(w)}")
@@ -144,7 +164,23 @@ class Objective(Component):
         return w[:weights].reshape(self.n_outputs, -1), w[weights:]
 
     def data_value_and_grad(self, w: ArrayLike, out: Array | None = None) -> tuple[float, Array]:
-        """The mean loss without the penalty, and its gradient, laid out as w."""
+        """The mean loss without the penalty, and its gradient, laid out as w.
+
+        Parameters
+        ----------
+        w, out
+            As for `value_and_grad`.
+
+        Returns
+        -------
+        value : float
+        grad : array (size,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `value_and_grad`.
+        """
         w = _arrays.floats("w", w)
         gradient = np.empty_like(w) if out is None else _arrays.written("out", out, w.dtype, w.shape)
         if out is not None:
@@ -180,6 +216,16 @@ class Objective(Component):
             float64 or float32, whatever X is; the gradient comes in its type.
         out : array like w, optional
             Where the gradient is written; without it, it is fresh.
+
+        Returns
+        -------
+        value : float
+        grad : array (size,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            w or out has the wrong shape, type or layout, or out overlaps what is read; nothing has been written then.
         """
         w = _arrays.floats("w", w)
         value, gradient = self.data_value_and_grad(w, out)
@@ -194,7 +240,23 @@ class Objective(Component):
         return self.value_and_grad(w)[0]
 
     def predict(self, w: ArrayLike, X: ArrayLike) -> Array:
-        """Raw scores of the rows of X under w: (n,) for one output, (n, n_outputs) otherwise."""
+        """Raw scores of the rows of X under w.
+
+        Parameters
+        ----------
+        w : array (size,)
+        X : array (n, n_features)
+
+        Returns
+        -------
+        array (n,) for one output, (n, n_outputs) otherwise
+            In the type of the objective's own X.
+
+        Raises
+        ------
+        ValueError, TypeError
+            w or X has the wrong shape or holds no real numbers.
+        """
         X = _arrays.matrix("X", X, self.X.dtype)
         if X.shape[1] != self.X.shape[1]:
             raise ValueError(f"X must have {self.X.shape[1]} features, got {_arrays.describe(X)}")

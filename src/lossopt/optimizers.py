@@ -252,7 +252,14 @@ class Optimizer(Component):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a resumed run needs: ``{"steps": int, "state": {parameter: {name: array}}}``, copies."""
+        """Everything that a resumed run needs, as copies.
+
+        Returns
+        -------
+        dict
+            ``{"steps": int, "state": {parameter: {name: array}}}``. A parameter goes by its key in a dict, by
+            ``params[i]`` in a list, and by ``params`` alone; the names are torch's, such as ``exp_avg``.
+        """
         return {
             "steps": self.steps,
             "state": {k: {n: a.copy() for n, a in v.items()} for k, v in self._states().items()},
@@ -260,6 +267,10 @@ class Optimizer(Component):
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a `state_dict`; its arrays are copied, and matched to the parameters at the next step.
+
+        Parameters
+        ----------
+        state_dict : dict
 
         Raises
         ------
@@ -357,7 +368,7 @@ class Adam(Optimizer):
     betas : (b1, b2), floats in [0, 1) or Schedules
     eps : float or Schedule
         Outside the square root, after the bias correction, as torch's and optax's; Keras's and scikit-learn's stands
-        before it, and is smaller by the correction.
+        before the correction and so weighs ``1 / sqrt(1 - b2**k)`` times as much.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient before the moments. AdamW is the decoupled form.
 

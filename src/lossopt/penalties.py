@@ -28,7 +28,21 @@ class Penalty(Component):
         raise NotImplementedError
 
     def value(self, w: ArrayLike) -> float:
-        """The penalty of w, an array of any shape."""
+        """The penalty of w.
+
+        Parameters
+        ----------
+        w : array of any shape
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        TypeError
+            w does not hold real numbers.
+        """
         return float(_kernels.penalties.value(_arrays.floats("w", w), *self._coefficients()))
 
     def add_grad(self, w: ArrayLike, grad: Array) -> None:
@@ -59,6 +73,11 @@ class Penalty(Component):
         w : float array, C-contiguous, writable
         step : float
             The step size, not negative.
+
+        Raises
+        ------
+        ValueError, TypeError
+            w cannot be written, or step is negative or NaN; nothing has been written then.
         """
         w = _arrays.written("w", w)
         if not step >= 0:

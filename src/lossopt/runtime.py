@@ -68,12 +68,22 @@ def set_num_threads(n: int) -> None:
 
 
 def get_num_threads() -> int:
-    """How many threads large arrays use now; a limit of threadpoolctl counts while it is active."""
+    """How many threads large arrays use now; a limit of threadpoolctl counts while it is active.
+
+    Returns
+    -------
+    int
+    """
     return int(abi.get_num_threads())
 
 
 def info() -> dict[str, Any]:
     """What is running: kernel level, threads, compiler, versions, and which parts use BLAS.
+
+    Returns
+    -------
+    dict
+        ``level`` is the one in use, ``levels`` are those that run on this machine, ``levels built`` those of the build.
 
     Examples
     --------

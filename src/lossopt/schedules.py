@@ -126,7 +126,7 @@ class Schedule(Component, ABC):
 class Constant(Schedule):
     """The same value always.
 
-    value(t) = lr
+    ``value(t) = lr``
 
     Parameters
     ----------
@@ -138,13 +138,15 @@ class Constant(Schedule):
     ValueError, TypeError
         If lr is negative, not finite or not a number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", fixed learning rate.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> lo.Constant(lr=0.001)(1000)
     0.001
-
-    Source: chapter "Loss Functions and Optimization", fixed learning rate.
     """
 
     def __init__(self, lr: float) -> None:
@@ -157,7 +159,7 @@ class Constant(Schedule):
 class StepDecay(Schedule):
     """A drop by a constant factor at regular distances.
 
-    value(t) = lr * gamma**floor(t / step_size)
+    ``value(t) = lr * gamma**floor(t / step_size)``
 
     Parameters
     ----------
@@ -173,14 +175,16 @@ class StepDecay(Schedule):
     ValueError, TypeError
         If step_size is not positive, lr or gamma negative, or one of them not a finite number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", step decay.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.StepDecay(lr=0.1, step_size=30)
     >>> [round(schedule(t), 6) for t in (0, 29, 30, 60)]
     [0.1, 0.1, 0.01, 0.001]
-
-    Source: chapter "Loss Functions and Optimization", step decay.
     """
 
     def __init__(self, lr: float, step_size: float, gamma: float = 0.1) -> None:
@@ -195,7 +199,7 @@ class StepDecay(Schedule):
 class MultiStep(Schedule):
     """A drop by a constant factor at each milestone.
 
-    value(t) = lr * gamma**(number of milestones <= t)
+    ``value(t) = lr * gamma**(number of milestones <= t)``
 
     Parameters
     ----------
@@ -212,14 +216,16 @@ class MultiStep(Schedule):
         If a milestone is not positive or does not exceed the one before it, or if lr or gamma is negative or not a
         finite number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", step decay, with the places chosen one by one.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.MultiStep(lr=0.1, milestones=[30, 80])
     >>> [round(schedule(t), 6) for t in (29, 30, 79, 80)]
     [0.1, 0.01, 0.01, 0.001]
-
-    Source: chapter "Loss Functions and Optimization", step decay, with the places chosen one by one.
     """
 
     def __init__(self, lr: float, milestones: Sequence[float], gamma: float = 0.1) -> None:
@@ -235,7 +241,7 @@ class MultiStep(Schedule):
 class ExponentialDecay(Schedule):
     """A decay by the same share in every unit of t.
 
-    value(t) = lr * exp(-k * t); torch's ExponentialLR with gamma = exp(-k).
+    ``value(t) = lr * exp(-k * t)``; torch's ExponentialLR with ``gamma = exp(-k)``.
 
     Parameters
     ----------
@@ -249,13 +255,15 @@ class ExponentialDecay(Schedule):
     ValueError, TypeError
         If lr is negative, or lr or k not a finite number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", exponential decay.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> round(lo.ExponentialDecay(lr=0.1, k=0.05)(20), 6)
     0.036788
-
-    Source: chapter "Loss Functions and Optimization", exponential decay.
     """
 
     def __init__(self, lr: float, k: float) -> None:
@@ -269,7 +277,7 @@ class ExponentialDecay(Schedule):
 class CosineAnnealing(Schedule):
     """Half a cosine from lr down to eta_min, which it then keeps.
 
-    value(t) = eta_min + (lr - eta_min) * (1 + cos(pi * min(t, T_max) / T_max)) / 2
+    ``value(t) = eta_min + (lr - eta_min) * (1 + cos(pi * min(t, T_max) / T_max)) / 2``
 
     Up to T_max it agrees with torch's CosineAnnealingLR, which climbs again afterwards.
 
@@ -287,14 +295,16 @@ class CosineAnnealing(Schedule):
     ValueError, TypeError
         If T_max is not positive, lr or eta_min negative, or one of them not a finite number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", cosine annealing; Loshchilov & Hutter 2017, SGDR.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.CosineAnnealing(lr=0.1, T_max=100)
     >>> [round(schedule(t), 6) for t in (0, 50, 100, 150)]
     [0.1, 0.05, 0.0, 0.0]
-
-    Source: chapter "Loss Functions and Optimization", cosine annealing; Loshchilov & Hutter 2017, SGDR.
     """
 
     def __init__(self, lr: float, T_max: float, eta_min: float = 0.0) -> None:
@@ -309,10 +319,10 @@ class CosineAnnealing(Schedule):
 class WarmRestarts(Schedule):
     """Cosine annealing that starts again from the peak, each cycle T_mult times as long as the one before.
 
-    value(t) = eta_min + (lr * gamma**i - eta_min) * (1 + cos(pi * s / T_i)) / 2
+    ``value(t) = eta_min + (lr * gamma**i - eta_min) * (1 + cos(pi * s / T_i)) / 2``
 
-    where i is the number of restarts up to t, s the distance from the last one, and T_i = T_0 * T_mult**i. Restarts
-    lie at the whole numbers T_0 * (1 + T_mult + ... + T_mult**(i-1)), found by adding integers; the value there is
+    where i is the number of restarts up to t, s the distance from the last one, and ``T_i = T_0 * T_mult**i``. Restarts
+    lie at the whole numbers ``T_0 * (1 + T_mult + ... + T_mult**(i-1))``, found by adding integers; the value there is
     the peak, exactly. So eta_min is approached at the end of a cycle, and not reached within it.
 
     Parameters
@@ -335,14 +345,16 @@ class WarmRestarts(Schedule):
     TypeError
         If T_0 or T_mult is not a whole number, or another argument not a number.
 
+    Notes
+    -----
+    Source: Loshchilov & Hutter 2017, SGDR; chapter "Loss Functions and Optimization", cosine annealing.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.WarmRestarts(lr=0.1, T_0=10, T_mult=2, gamma=0.5)
     >>> [round(schedule(t), 6) for t in (0, 5, 10, 20, 30)]
     [0.1, 0.05, 0.05, 0.025, 0.025]
-
-    Source: Loshchilov & Hutter 2017, SGDR; chapter "Loss Functions and Optimization", cosine annealing.
     """
 
     def __init__(self, lr: float, T_0: int, T_mult: int = 1, eta_min: float = 0.0, gamma: float = 1.0) -> None:
@@ -373,7 +385,7 @@ class WarmRestarts(Schedule):
 class LinearDecay(Schedule):
     """A straight line from lr to end, which it then keeps; it rises if end is above lr.
 
-    value(t) = lr + (end - lr) * min(t, steps) / steps; torch's LinearLR with end_factor = end / lr.
+    ``value(t) = lr + (end - lr) * min(t, steps) / steps``; torch's LinearLR with ``end_factor = end / lr``.
 
     Parameters
     ----------
@@ -389,14 +401,16 @@ class LinearDecay(Schedule):
     ValueError, TypeError
         If steps is not positive, lr or end negative, or one of them not a finite number.
 
+    Notes
+    -----
+    Source: Devlin et al. 2019, BERT (linear decay to 0).
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.LinearDecay(lr=0.1, end=0.02, steps=100)
     >>> [round(schedule(t), 6) for t in (0, 50, 100, 150)]
     [0.1, 0.06, 0.02, 0.02]
-
-    Source: Devlin et al. 2019, BERT (linear decay to 0).
     """
 
     def __init__(self, lr: float, end: float, steps: float) -> None:
@@ -411,7 +425,7 @@ class LinearDecay(Schedule):
 class Polynomial(Schedule):
     """A power of the distance that is left, from lr to end, which it then keeps.
 
-    value(t) = end + (lr - end) * (1 - min(t, steps) / steps)**power; torch's PolynomialLR where end is 0.
+    ``value(t) = end + (lr - end) * (1 - min(t, steps) / steps)**power``; torch's PolynomialLR where end is 0.
 
     Parameters
     ----------
@@ -429,14 +443,16 @@ class Polynomial(Schedule):
     ValueError, TypeError
         If steps or power is not positive, lr or end negative, or one of them not a finite number.
 
+    Notes
+    -----
+    Source: Chen et al. 2017, DeepLab ("poly" policy).
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.Polynomial(lr=0.1, end=0.0, steps=100, power=2)
     >>> [round(schedule(t), 6) for t in (0, 50, 100)]
     [0.1, 0.025, 0.0]
-
-    Source: Chen et al. 2017, DeepLab ("poly" policy).
     """
 
     def __init__(self, lr: float, end: float, steps: float, power: float) -> None:
@@ -451,9 +467,9 @@ class Polynomial(Schedule):
 
 
 class InverseTime(Schedule):
-    """A decay with a power of 1 + k*t.
+    """A decay with a power of ``1 + k * t``.
 
-    value(t) = lr / (1 + k * t)**power
+    ``value(t) = lr / (1 + k * t)**power``
 
     Parameters
     ----------
@@ -469,13 +485,15 @@ class InverseTime(Schedule):
     ValueError, TypeError
         If an argument is negative or not a finite number.
 
+    Notes
+    -----
+    Source: Robbins & Monro 1951; Bottou 2012, Stochastic Gradient Descent Tricks.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> round(lo.InverseTime(lr=0.1, k=0.01)(100), 6)
     0.05
-
-    Source: Robbins & Monro 1951; Bottou 2012, Stochastic Gradient Descent Tricks.
     """
 
     def __init__(self, lr: float, k: float, power: float = 1.0) -> None:
@@ -490,30 +508,32 @@ class InverseTime(Schedule):
 class InverseSqrt(Schedule):
     """A decay with the square root of t, smooth from t = 0.
 
-    value(t) = lr / sqrt(1 + t / steps)
+    ``value(t) = lr / sqrt(1 + t / steps)``
 
     ``Warmup(InverseSqrt(lr, steps), steps)`` is the transformer's schedule: a ramp up to lr, and from there
-    lr * sqrt(steps / t).
+    ``lr * sqrt(steps / t)``.
 
     Parameters
     ----------
     lr : float
         The value at t = 0.
     steps : float
-        Time scale, in units of t: at t = 3 * steps half of lr is left.
+        Time scale, in units of t: at ``t = 3 * steps`` half of lr is left.
 
     Raises
     ------
     ValueError, TypeError
         If steps is not positive, lr negative, or one of them not a finite number.
 
+    Notes
+    -----
+    Source: Vaswani et al. 2017, Attention Is All You Need.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> round(lo.InverseSqrt(lr=0.1, steps=1000)(3000), 6)
     0.05
-
-    Source: Vaswani et al. 2017, Attention Is All You Need.
     """
 
     def __init__(self, lr: float, steps: float) -> None:
@@ -527,7 +547,7 @@ class InverseSqrt(Schedule):
 class Cyclic(Schedule):
     """Triangles: from base up to peak, and down again, without end.
 
-    value(t) = base + (peak - base) * height(t) * gamma**t
+    ``value(t) = base + (peak - base) * height(t) * gamma**t``
 
     where height rises in a straight line from 0 to 1 over `up` and falls back to 0 over `down`. It agrees with
     torch's CyclicLR: mode "triangular" for gamma = 1, and "exp_range" else, where the amplitude shrinks with every
@@ -544,12 +564,16 @@ class Cyclic(Schedule):
     down : float, optional
         Length of the fall; as long as the rise if left out.
     gamma : float, default 1.0
-        Factor of the amplitude peak - base for one unit of t.
+        Factor of the amplitude ``peak - base`` for one unit of t.
 
     Raises
     ------
     ValueError, TypeError
         If up or down is not positive, another argument negative, or one of them not a finite number.
+
+    Notes
+    -----
+    Source: Smith 2017, Cyclical Learning Rates for Training Neural Networks.
 
     Examples
     --------
@@ -557,8 +581,6 @@ class Cyclic(Schedule):
     >>> schedule = lo.Cyclic(base=0.01, peak=0.1, up=10, down=20)
     >>> [round(schedule(t), 6) for t in (0, 5, 10, 20, 30)]
     [0.01, 0.055, 0.1, 0.055, 0.01]
-
-    Source: Smith 2017, Cyclical Learning Rates for Training Neural Networks.
     """
 
     def __init__(self, base: float, peak: float, up: float, down: float | None = None, gamma: float = 1.0) -> None:
@@ -578,21 +600,24 @@ class Cyclic(Schedule):
 class OneCycle(Schedule):
     """One rise to the peak and one long fall far below the start, both half cosines.
 
-    With turn = pct_start * steps - 1 and c(x) = (1 + cos(pi * x)) / 2:
+    With ``c(x) = (1 + cos(pi * x)) / 2``, and t no more than last::
 
-    value(t) = peak / div_factor at t = 0, peak at t = turn, and between them c((turn - t) / turn) the way up;
-    value(t) = peak / div_factor / final_div_factor from t = steps - 1 on, with c((t - turn) / (steps - 1 - turn)) the
-    way down.
+        value(t) = first + (peak - first) * c((turn - t) / turn)             t <= turn
+        value(t) = final + (peak - final) * c((t - turn) / (last - turn))    t > turn
 
-    It is the two-phase cosine of torch's OneCycleLR at each of its total_steps = steps values; where torch then
-    raises an error, the last value stays. Momentum is not moved: give the optimizer a schedule for it.
+        turn  = pct_start * steps - 1        last  = steps - 1
+        first = peak / div_factor            final = first / final_div_factor
+
+    It is the two-phase cosine of torch's OneCycleLR at each of its ``total_steps = steps`` values; where torch then
+    raises an error, the last value stays. A rise of length 0 is the peak alone. Momentum is not moved: give the
+    optimizer a schedule for it.
 
     Parameters
     ----------
     peak : float
         The highest value.
     steps : int
-        Number of values; the last one is taken at t = steps - 1.
+        Number of values; the last one is taken at ``t = steps - 1``.
     pct_start : float, default 0.3
         Share of the steps that rise, from 0 to 1.
     div_factor : float, default 25
@@ -607,14 +632,16 @@ class OneCycle(Schedule):
     TypeError
         If steps is not a whole number, or another argument not a number.
 
+    Notes
+    -----
+    Source: Smith & Topin 2019, Super-Convergence.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.OneCycle(peak=0.1, steps=100)
     >>> [round(schedule(t), 7) for t in (0, 29, 64, 99, 200)]
     [0.004, 0.1, 0.0500002, 4e-07, 4e-07]
-
-    Source: Smith & Topin 2019, Super-Convergence.
     """
 
     def __init__(
@@ -647,9 +674,9 @@ class OneCycle(Schedule):
 class Warmup(Schedule):
     """A straight ramp up to the first value of a schedule, then that schedule from its beginning.
 
-    value(t) = schedule(0) * min(1, (t + 1) / steps) for t < steps, and schedule(t - steps) from there
+    ``value(t) = schedule(0) * min(1, (t + 1) / steps)`` for ``t < steps``, and ``schedule(t - steps)`` from there
 
-    The first update is not lost at 0, and the last of the ramp is made with schedule(0); a t that is a fraction
+    The first update is not lost at 0, and the last of the ramp is made with ``schedule(0)``; a t that is a fraction
     (epochs) stays there for the last unit of the ramp.
 
     Parameters
@@ -664,14 +691,16 @@ class Warmup(Schedule):
     ValueError, TypeError
         If steps is not a positive, finite number, or schedule neither a schedule nor a number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization", warmup; Goyal et al. 2017, Accurate, Large Minibatch SGD.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.Warmup(lo.CosineAnnealing(lr=0.1, T_max=100), steps=4)
     >>> [round(schedule(t), 6) for t in (0, 1, 3, 4, 54, 104)]
     [0.025, 0.05, 0.1, 0.1, 0.05, 0.0]
-
-    Source: chapter "Loss Functions and Optimization", warmup; Goyal et al. 2017, Accurate, Large Minibatch SGD.
     """
 
     def __init__(self, schedule: Schedule | float, steps: float) -> None:
@@ -688,8 +717,8 @@ class Warmup(Schedule):
 class Join(Schedule):
     """Schedules one after another, each counted from its own beginning.
 
-    value(t) = schedules[i](t - milestones[i - 1]), where i is the number of milestones <= t; schedules[0](t) before
-    the first. The value at a milestone is the next schedule's at 0.
+    ``value(t) = schedules[i](t - milestones[i - 1])``, where i is the number of ``milestones <= t``; before the first
+    it is ``schedules[0](t)``. The value at a milestone is the next schedule's at 0.
 
     Parameters
     ----------
@@ -705,14 +734,16 @@ class Join(Schedule):
     TypeError
         If a part is neither a schedule nor a number, or a milestone not a number.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization" (warmup before the main schedule); torch's SequentialLR.
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.Join([0.1, lo.ExponentialDecay(lr=0.1, k=0.1)], milestones=[50])
     >>> [round(schedule(t), 6) for t in (0, 49, 50, 60)]
     [0.1, 0.1, 0.1, 0.036788]
-
-    Source: chapter "Loss Functions and Optimization" (warmup before the main schedule); torch's SequentialLR.
     """
 
     def __init__(self, schedules: Sequence[Schedule | float], milestones: Sequence[float]) -> None:
@@ -734,7 +765,7 @@ class Join(Schedule):
 class Product(Schedule):
     """Two schedules multiplied, usually one of them with lr = 1: what ``a * b`` makes.
 
-    value(t) = first(t) * second(t)
+    ``value(t) = first(t) * second(t)``
 
     Parameters
     ----------
@@ -746,14 +777,16 @@ class Product(Schedule):
     ValueError, TypeError
         If a factor is neither a schedule nor a number that is finite and 0 or more.
 
+    Notes
+    -----
+    Source: chapter "Loss Functions and Optimization" (schedules that are combined).
+
     Examples
     --------
     >>> import lossopt as lo
     >>> schedule = lo.CosineAnnealing(lr=0.1, T_max=100) * lo.StepDecay(lr=1, step_size=50, gamma=0.5)
     >>> [round(schedule(t), 6) for t in (0, 50)]
     [0.1, 0.025]
-
-    Source: chapter "Loss Functions and Optimization" (schedules that are combined).
     """
 
     def __init__(self, first: Schedule | float, second: Schedule | float) -> None:

@@ -238,7 +238,13 @@ class Trainer(Component):
         return self.history
 
     def stop(self, reason: str) -> None:
-        """End the fit after the current epoch; `history.stopped` will be the reason."""
+        """End the fit after the current epoch.
+
+        Parameters
+        ----------
+        reason : str
+            What `history.stopped` will say.
+        """
         self._stop = reason
 
     def _epoch(self, data: _Data, held: _Data | None) -> dict[str, float]:
@@ -359,7 +365,23 @@ class Trainer(Component):
         return linear_value_and_grad(data.kernel, data.X, data.y, data.weight, weight, bias, None, None, 1.0), mass
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The loss of the model as it stands, without penalty: the data term."""
+        """The loss of the model as it stands, without penalty: the data term.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`.
+
+        Returns
+        -------
+        float
+            A mean or a sum, by the loss's reduction.
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument has the wrong shape, type or range; the sentence names it.
+        """
         return self.loss._reduce(*self._look(_Data(self, X, y, sample_weight)))
 
     def _arguments(self) -> dict[str, Any]:

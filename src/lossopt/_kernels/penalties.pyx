@@ -8,39 +8,41 @@ from lossopt._kernels.math cimport BLOCK, add, block_sum, fabs, sum_t
 from lossopt._kernels.penalties cimport *
 
 
-cdef void sums(Py_ssize_t n, const floating* w, double* absolute, double* squared) noexcept nogil:
-    cdef sum_t s1
-    cdef sum_t s2
-    cdef double[BLOCK] a
-    cdef double[BLOCK] q
+cdef double worth(Py_ssize_t n, const floating* w, double l1, double l2) noexcept nogil:
+    cdef sum_t s
+    cdef double[BLOCK] v
     cdef Py_ssize_t b, i, m
-    s1.total = s1.rest = s2.total = s2.rest = 0
+    s.total = s.rest = 0
     for b in range((n + BLOCK - 1) // BLOCK):
         m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(m):    # hot
-            a[i] = <double>fabs[floating](w[b * BLOCK + i])
-            q[i] = a[i] * a[i]
-        add(&s1, block_sum(a, m))
-        add(&s2, block_sum(q, m))
-    absolute[0] = s1.total + s1.rest
-    squared[0] = s2.total + s2.rest
+        # a part that is absent is not computed: it stays absent beside an infinite weight
+        if l1 != 0:
+            for i in range(m):    # hot
+                v[i] = l1 * <double>fabs[floating](w[b * BLOCK + i])
+            add(&s, block_sum(v, m))
+        if l2 != 0:
+            for i in range(m):    # hot
+                v[i] = l2 * (<double>w[b * BLOCK + i] * <double>w[b * BLOCK + i])
+            add(&s, block_sum(v, m))
+    return s.total + s.rest
 
 
 def value(w, double l1, double l2):
     """l1 * sum |w| + l2 * sum w**2, in double."""
     cdef Py_buffer[1] b
-    cdef double absolute, squared
+    cdef double result = 0
+    if l1 == 0 and l2 == 0:
+        return result
     hold(b, (w,), ())
     try:
         with nogil:
             if b[0].itemsize == 8:
-                sums[double](b[0].len // 8, <const double*>b[0].buf, &absolute, &squared)
+                result = worth[double](b[0].len // 8, <const double*>b[0].buf, l1, l2)
             else:
-                sums[float](b[0].len // 4, <const float*>b[0].buf, &absolute, &squared)
+                result = worth[float](b[0].len // 4, <const float*>b[0].buf, l1, l2)
     finally:
         release(b, 1)
-    # an absent part is absent, also beside an infinite weight
-    return (l1 * absolute if l1 else 0.0) + (l2 * squared if l2 else 0.0)
+    return result
 
 
 cdef void gradients(Py_ssize_t n, const floating* w, floating* g, double l1, double l2) noexcept nogil:
