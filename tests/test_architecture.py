@@ -228,8 +228,9 @@ def test_kernels_cimport_headers_and_abi_only(file):
 
 def check_header(text):
     """Structs, enums, what C gives, and functions that are inline and hold neither the lock nor an exception."""
-    heads = re.findall(r"^(?:cdef|cpdef|def|class|async|@|if|import|DEF|IF)\b.*?:\s*(?:#[^\n]*)?$", text, re.M | re.S)
-    functions = [head for head in heads if not re.match(r"cdef (struct \w+|enum( \w+)?|extern from [^\n]*):", head)]
+    code = re.sub(r"#.*", "", text)
+    heads = re.findall(r"^(?:cdef|cpdef|def|class|if|import|DEF|IF)\b.*?:\s*$", code, re.M | re.S)
+    functions = [head.strip() for head in heads if not re.match(r"cdef (struct \w+|enum( \w+)?|extern from [^\n]*):", head)]
     for function in functions:
         assert re.match(r"cdef inline [^:]*\([^:]*\) noexcept nogil:$", function), function
     return functions

@@ -73,7 +73,7 @@ def test_number_is_exact(n):
     assert type(lo.get_num_threads()) is int
 
 
-@pytest.mark.parametrize("n", [0, -1, 1.0, "2", None, True, 2**40])
+@pytest.mark.parametrize("n", [0, -1, 1.0, "2", None, True])
 def test_number_is_checked(n):
     before = lo.get_num_threads()
     with pytest.raises(ValueError, match=re.escape(f"n must be a whole number of at least 1, got {n!r}")):

@@ -105,6 +105,7 @@ class Schedule(Component, ABC):
     @overload
     def __call__(self, t: npt.NDArray[Any] | Sequence[float]) -> Array: ...
     def __call__(self, t: Any) -> float | Array:
+        """The value at t: a float for a number, an array of the same shape for an array."""
         single = _is_number(t)
         given = np.asarray(float(t) if single else t)
         if given.dtype.kind not in "iuf":
