@@ -19,6 +19,6 @@ _spec.loader.exec_module(sys.modules["cases"])
 def _one_thread():
     before = lo.get_num_threads()
     lo.set_num_threads(1)
-    with threadpool_limits(1):      # NumPy's BLAS
+    with threadpool_limits(1):  # NumPy's BLAS
         yield
     lo.set_num_threads(before)

@@ -1,8 +1,9 @@
 """Did the compiler vectorize the hot loops? Reads gcc's own report for every level and fails where it did not.
 
 A hot loop is one whose `for` line in src/lossopt/_kernels ends in `# hot`. For each C function that Cython made of it
-(a precision, a loss) there must be a report that the loop was vectorized; `# hot 2` says that only two of them keep it. Two things are checked besides, which stop
-vectorization or halve it in silence: no hidden zero-division check, no float promoted to double without a cast.
+(a precision, a loss) there must be a report that the loop was vectorized; `# hot 2` says that only two of them keep it.
+Two things are checked besides, which stop vectorization or halve it in silence: no hidden zero-division check, no float
+promoted to double without a cast.
 
 python benchmarks/vectorized.py [-v]      needs gcc and Cython
 """
@@ -34,12 +35,12 @@ def hot_lines():
 
 
 def copies(c_file, hot):
-    """How many C functions hold each hot line of this family, and of what it makes of math.pxd."""
+    """How many C functions hold each hot line of this family."""
     found, function, where = defaultdict(set), "", None
     for line in c_file.read_text().splitlines():
-        if line.startswith('#line'):
+        if line.startswith("#line"):
             match = re.match(r'#line (\d+) ".*_kernels/([^"]+)"', line)
-            where = (match[2], int(match[1])) if match and match[2].split(".")[0] in (c_file.stem, "math") else None
+            where = (match[2], int(match[1])) if match and match[2].startswith(c_file.stem) else None
         elif line.startswith("static") and line.endswith("{"):
             function = line
         # Cython names a line more than once; the loop itself is where the C `for` stands
@@ -58,8 +59,9 @@ def report(family, level, folder, hot):
     )
     compile(str(KERNELS / f"{family}.pyx"), options, full_module_name=f"lossopt._kernels.{family}_{level}")
     flags = [*SETUP["FLAGS"]["unix"], *SETUP["OPENMP"]["unix"], *SETUP["LEVELS"][level]["unix"], "-fPIC"]
-    command = ["gcc", "-c", *flags, "-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
-    said = subprocess.run([*command, str(c_file), "-o", str(c_file) + ".o"], capture_output=True, text=True, check=True).stderr
+    wanted = ["-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
+    command = ["gcc", "-c", *flags, *wanted, str(c_file), "-o", str(c_file) + ".o"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     # one loop may be reported for its main body and for its remainder, each with a vector size
     vectorized = Counter()
     for name, number in re.findall(r"_kernels/(\w+\.\w+):(\d+):\d+: optimized:\s+loop vectorized", said):
@@ -77,14 +79,16 @@ def report(family, level, folder, hot):
 
 
 def main():
-    hot, trouble, seen = hot_lines(), [], set()
+    hot, trouble = hot_lines(), []
     with tempfile.TemporaryDirectory() as folder:
         for level in SETUP["LEVELS"]:
+            seen = set()
             for family in SETUP["FAMILIES"]:
                 vectorized, found = report(family, level, pathlib.Path(folder), hot)
                 trouble += found
-                seen |= vectorized.keys() & hot.keys()
-    trouble += [f"{name}:{number}: no level vectorizes it" for name, number in sorted(hot.keys() - seen)]
+                seen |= vectorized.keys()
+            # what a header shares is checked where some family uses it
+            trouble += [f"{level}: {name}:{number}: not vectorized" for name, number in sorted(hot.keys() - seen)]
     print("\n".join(sorted(set(trouble))) or f"all {len(hot)} hot loops vectorized on {', '.join(SETUP['LEVELS'])}")
     return bool(trouble)
 

@@ -73,10 +73,10 @@ class Loss(Row):
     draw: Callable[..., tuple[Array, Array]]
     kernel: str
     constants: tuple[float, ...] = ()
-    k: int | None = None            # outputs of the data that generic tests use; None: predictions (n,)
-    classes: bool = False           # a row's outputs are its classes: they make one value together
-    smooth: bool = True             # False: the gradient jumps somewhere
-    scores: bool = True             # predictions are any numbers; False: probabilities
+    k: int | None = None  # outputs of the data that generic tests use; None: predictions (n,)
+    classes: bool = False  # a row's outputs are its classes: they make one value together
+    smooth: bool = True  # False: the gradient jumps somewhere
+    scores: bool = True  # predictions are any numbers; False: probabilities
 
     def data(self, rng: Any, n: int, dtype: Any = np.float64, k: int | None = None) -> tuple[Array, Array]:
         """n predictions and targets, with the row's own number of outputs unless another is given."""
@@ -101,9 +101,9 @@ class Optimizer(Row):
 
     kernel: str
     hyper: tuple[float, ...]
-    state: int                      # arrays of state a parameter
-    torch: bool = True              # torch.optim has it under the same name, with the same arguments
-    sparse: bool = True             # it takes the L1 part of a penalty
+    state: int  # arrays of state a parameter
+    torch: bool = True  # torch.optim has it under the same name, with the same arguments
+    sparse: bool = True  # it takes the L1 part of a penalty
 
 
 @dataclass(frozen=True, eq=False)

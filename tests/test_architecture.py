@@ -230,7 +230,8 @@ def check_header(text):
     """Structs, enums, what C gives, and functions that are inline and hold neither the lock nor an exception."""
     code = re.sub(r"#.*", "", text)
     heads = re.findall(r"^(?:cdef|cpdef|def|class|if|import|DEF|IF)\b.*?:\s*$", code, re.M | re.S)
-    functions = [head.strip() for head in heads if not re.match(r"cdef (struct \w+|enum( \w+)?|extern from [^\n]*):", head)]
+    types = re.compile(r"cdef (struct \w+|enum( \w+)?|extern from [^\n]*):")
+    functions = [head.strip() for head in heads if not types.match(head)]
     for function in functions:
         assert re.match(r"cdef inline [^:]*\([^:]*\) noexcept nogil:$", function), function
     return functions
@@ -283,7 +284,9 @@ def test_every_kernel_has_a_twin():
     reference = kernels.load("reference")
     for level in kernels.available:
         for family in kernels.FAMILIES:
-            names = {name for name in vars(getattr(kernels.load(level), family)) if not name.startswith("_")}
+            # a pass is the address of a kernel that has a twin
+            listed = vars(getattr(kernels.load(level), family))
+            names = {name for name in listed if not name.startswith("_") and not name.endswith("_pass")}
             assert names <= set(vars(getattr(reference, family)))
 
 

@@ -64,6 +64,7 @@ GOLDEN = [
     # scores
     (lo.BinaryCrossEntropy(), [0, 0], [0, 1], math.log(2), [0.25, -0.25]),
     (lo.BinaryCrossEntropy(pos_weight=3), [0.3, -1.2], [1, 0], 0.9631740, [-1.5 * expit(-0.3), 0.5 * expit(-1.2)]),
+    (lo.BinaryCrossEntropy(pos_weight=0), [3, 0], [1, 0], math.log(2) / 2, [0, 0.25]),
     (lo.BinaryCrossEntropy(label_smoothing=0.2), [0], [1], math.log(2), [-0.4]),
     (lo.BinaryCrossEntropy(), [40], [1], math.exp(-40), [-math.exp(-40)]),
     (lo.BinaryCrossEntropy(), [700], [1], math.exp(-700), [-math.exp(-700)]),
@@ -239,6 +240,8 @@ def test_weight_zero_is_the_row_removed_whatever_it_holds(cls, row, dtype):
     z, y, weight = problem(row, 301, dtype)
     gone = np.arange(301) % 3 == 1
     z[gone], weight[gone] = np.nan, 0
+    if y.dtype.kind == "f":
+        y[gone] = np.nan
     value, gradient = loss.value_and_grad(z, y, weight)
     alone, expected = loss.value_and_grad(z[~gone], y[~gone], weight[~gone])
     assert_allclose(value, alone, rtol=1e-14)
@@ -499,7 +502,9 @@ BAD_INPUT = [
     (lo.MSE(), (Z, Z.astype(object)), TypeError, "target must hold real numbers, got object array of shape (3,)"),
     (lo.MSE(), (Z, Z.astype("M8[s]")), TypeError, "target must hold real numbers, got datetime64[s] array"),
     (lo.MSE(), (Z, Z, Z * 1j), TypeError, "sample_weight must hold real numbers, got complex128 array"),
-    (lo.MSE(), (Z, Z, [1, -2, 1]), ValueError, "sample_weight must not be negative, got -2.0"),
+    (lo.MSE(), (Z, Z, [1, -2, 1]), ValueError, "sample_weight must be finite and not negative, got -2.0"),
+    (lo.MSE(), (Z, Z, [1, NAN, 1]), ValueError, "sample_weight must be finite and not negative, got nan"),
+    (lo.MSE(), (Z, Z, [1, 1, INF]), ValueError, "sample_weight must be finite and not negative, got inf"),
     # what lies outside
     (bce, (Z, [0, 1.5, 1]), ValueError, "target must lie in [0, 1], got 1.5"),
     (bce, (Z, [0, 1, -0.1]), ValueError, "target must lie in [0, 1], got -0.1"),

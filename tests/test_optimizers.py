@@ -165,7 +165,7 @@ def test_decoupled_decay_comes_before_the_step_and_never_meets_the_moments():
 def test_bias_corrections_are_made_in_double():
     w = np.zeros(1, np.float32)
     opt = lo.Adam(lr=1, betas=(0.0, 0.999), eps=0)
-    for _ in range(3):      # 1 - 0.999f would be off by 1.3e-5
+    for _ in range(3):  # 1 - 0.999f would be off by 1.3e-5
         opt.step(w, np.array([1e-3], np.float32))
     assert_allclose(w, -3, rtol=3e-7)
 
@@ -183,7 +183,7 @@ def test_norms_are_clipped_as_a_whole():
     opt.step([w, b], [[3.0], [4.0]], max_norm=1)
     assert opt.grad_norm == 5
     assert_allclose([w[0], b[0]], [-3 / 5.000001, -4 / 5.000001], rtol=1e-15)
-    opt.step([w, b], [[0.3], [0.4]], max_norm=1)        # a shorter one is left as it is
+    opt.step([w, b], [[0.3], [0.4]], max_norm=1)  # a shorter one is left as it is
     assert_allclose([w[0], b[0]], [-3 / 5.000001 - 0.3, -4 / 5.000001 - 0.4], rtol=1e-15)
     for bad in (np.inf, np.nan):
         opt.step([w, b], [[bad], [4.0]], max_norm=1)
@@ -345,7 +345,7 @@ def test_fixed_points_satisfy_the_optimality_conditions_of_l1(cls, row, lasso):
     assert not np.signbit(w[zero]).any()
     assert (np.abs(slope[zero]) <= l1).all()
     rest = (slope[~zero] + l1 * np.sign(w[~zero])) * np.sign(w[~zero])
-    if opt.weight_decay:        # which pulls the same way
+    if opt.weight_decay:  # which pulls the same way
         assert (rest < 0).all()
     else:
         assert_allclose(rest, 0, atol=1e-6)
@@ -401,7 +401,7 @@ def test_resumed_runs_go_on_to_the_bit(cls, row, dtype, way, container):
     assert again.steps == 7
     walk(again, moved, 5, start=7, **more)
     assert_same(moved, expected)
-    if again is not opt:        # and the first run is as it was
+    if again is not opt:  # and the first run is as it was
         assert_same(walk(opt, params, 5, start=7, **more), expected)
 
 
@@ -423,9 +423,13 @@ def test_state_has_torchs_names_and_is_a_copy(cls, row):
         for x in kinds.values():
             assert x.shape == SHAPES[name]
             assert x.any()
+    again, moved = loaded(row.make(cls), state), copy.deepcopy(params)
+    for copied in (state, opt.state_dict(), again.state_dict()):
+        for x in (x for kinds in copied["state"].values() for x in kinds.values()):
             x[...] = np.nan
     expected = walk(row.make(cls), arrays(), 6)
     assert_same(walk(opt, params, 3, start=3), expected)
+    assert_same(walk(again, moved, 3, start=3), expected)
 
 
 @each_row
@@ -436,7 +440,7 @@ def test_reset_makes_a_new_start(cls, row):
     assert (opt.steps, opt.grad_norm, opt.state_dict()) == (0, None, {"steps": 0, "state": {}})
     assert_same(walk(opt, arrays(), 5), walk(row.make(cls), arrays(), 5))
     opt.reset()
-    walk(opt, np.ones((3, 4)), 2)       # and other shapes
+    walk(opt, np.ones((3, 4)), 2)  # and other shapes
 
 
 @pytest.mark.parametrize(
@@ -466,7 +470,7 @@ def test_states_of_other_shapes_are_refused_at_the_step():
     walk(opt, arrays(), 2)
     for other in ({"weight": np.ones((3, 4))}, list(arrays().values()), {**arrays(), "bias": np.ones(4)}):
         before = copy.deepcopy(other)
-        with pytest.raises(ValueError, match=r"params must have the names and shapes of the optimizer's state, \{'weight'"):
+        with pytest.raises(ValueError, match=r"params must have the names and shapes of the optimizer's state, \{'w"):
             opt.step(other, copy.deepcopy(other))
         assert_same(other, before)
     assert opt.steps == 2

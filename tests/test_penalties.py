@@ -41,7 +41,7 @@ def test_value_is_the_formula(cls, row, dtype):
 
 def test_the_chapters_formulas():
     w = np.array([3.0, -4.0])
-    assert lo.L2(0.1).value(w) == pytest.approx(2.5)       # no half
+    assert lo.L2(0.1).value(w) == pytest.approx(2.5)  # no half
     assert lo.L1(0.1).value(w) == pytest.approx(0.7)
     assert lo.ElasticNet(0.1, l1_ratio=0.25).value(w) == pytest.approx(0.25 * 0.7 + 0.75 * 2.5)
     for one, other in ((lo.ElasticNet(0.3, 1.0), lo.L1(0.3)), (lo.ElasticNet(0.3, 0.0), lo.L2(0.3))):

@@ -86,16 +86,21 @@ def labels(name: str, x: Any, n: int) -> Array:
     return np.ascontiguousarray(array, np.int64)
 
 
-def apart(name: str, out: Array, **others: Array | None) -> None:
-    """Refuse memory that out shares with an array that is read."""
+def kept(y: Array) -> Array:
+    """Checked targets to keep: labels in memory of our own, since kernels index by them and nobody may change them."""
+    return y.copy() if y.dtype.kind == "i" else y
+
+
+def apart(name: str, out: Array, **others: Any) -> None:
+    """Refuse memory that out shares with an array that is read, as it came."""
     for other, array in others.items():
-        if array is not None and np.may_share_memory(out, array):
+        if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
             raise ValueError(f"{name} overlaps {other}: give it memory of its own")
 
 
-def apart_or_same(name: str, out: Array, other: str, array: Array) -> None:
+def apart_or_same(name: str, out: Array, other: str, array: Any) -> None:
     """The same, but out may be exactly that array."""
-    if np.may_share_memory(out, array):
-        same = out.__array_interface__["data"][0] == array.__array_interface__["data"][0] and out.nbytes == array.nbytes
-        if not same:
+    if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+        same = out.__array_interface__["data"] == array.__array_interface__["data"] and out.strides == array.strides
+        if not same or out.dtype != array.dtype:
             raise ValueError(f"{name} overlaps {other} in part: give it memory of its own, or exactly {other}")

@@ -25,9 +25,9 @@ class Component:
         return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
     def __repr__(self) -> str:
-        given = []
+        given, arguments = [], self._arguments()
         for name, parameter in inspect.signature(type(self)).parameters.items():
-            value = getattr(self, name)
+            value = arguments[name]
             if parameter.default is inspect.Parameter.empty or not _same(value, parameter.default):
                 given.append(f"{name}={value!r}")
         return f"{type(self).__name__}({', '.join(given)})"

@@ -25,6 +25,10 @@ class Callback(Component):
 
     trainer: Trainer
 
+    def _watches_batches(self) -> bool:
+        hooks = ((self.on_batch_begin, Callback.on_batch_begin), (self.on_batch_end, Callback.on_batch_end))
+        return any(getattr(own, "__func__", own) is not empty for own, empty in hooks)
+
     def on_train_begin(self) -> None:
         """Before the first epoch of a fit."""
 
@@ -73,10 +77,10 @@ class EarlyStopping(Callback):
     def __init__(
         self, patience: int = 10, min_delta: float = 0.0, monitor: str = "val_loss", restore_best: bool = True
     ) -> None:
-        if patience < 0 or min_delta < 0:
-            raise ValueError(
-                f"EarlyStopping: patience and min_delta must not be negative, got {patience!r}, {min_delta!r}"
-            )
+        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)) or patience < 0:
+            raise ValueError(f"EarlyStopping: patience must be a whole number, 0 or more, got {patience!r}")
+        if not isinstance(min_delta, (int, float, np.number)) or not 0 <= min_delta < np.inf:
+            raise ValueError(f"EarlyStopping: min_delta must be finite and not negative, got {min_delta!r}")
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor

@@ -13,6 +13,11 @@ import numpy as np
 _FOREIGN = {"loss": "train_loss"}
 
 
+def _number(x: Any) -> float:
+    # loggers that look at the validation data now and then leave gaps
+    return float("nan") if x in ("", None) else float(x)
+
+
 class History:
     """Curves of a training run: ``history[key]`` is a list with one number an epoch.
 
@@ -40,8 +45,10 @@ class History:
     """
 
     def __init__(self, curves: Mapping[str, Any] | None = None, stopped: str | None = None) -> None:
-        self._curves = {_FOREIGN.get(k, k): [float(x) for x in v] for k, v in (curves or {}).items()}
+        self._curves = {_FOREIGN.get(k, k): [_number(x) for x in v] for k, v in (curves or {}).items()}
         self.stopped = stopped
+        for curve in self._curves.values():
+            curve.extend([float("nan")] * (len(self) - len(curve)))
 
     def __getitem__(self, key: str) -> list[float]:
         if key not in self._curves:
@@ -131,7 +138,7 @@ class History:
             Another ending than .json, .csv or .npz, or an entry that is not a number.
         """
         if isinstance(path, Mapping):
-            return History(path)
+            return History({k: v for k, v in path.items() if k != "stopped"}, path.get("stopped"))
         path = Path(path)
         stopped: str | None = None
         if path.suffix == ".json":
@@ -141,7 +148,7 @@ class History:
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
             names = list(rows[0]) if rows else []
-            curves = {name: [float(row[name]) for row in rows] for name in names if name != "epoch"}
+            curves = {name: [_number(row[name]) for row in rows] for name in names if name != "epoch"}
         elif path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as file:
                 curves = {key: file[key] for key in file.files}
@@ -186,7 +193,8 @@ class History:
             ax.plot(best + 1, self["val_loss"][best], "o", color="black", markersize=5, label=f"best epoch: {best + 1}")
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss (data term)")
-        ax.legend()
+        if ax.has_data():
+            ax.legend()
         if path is not None:
             ax.figure.savefig(path, dpi=120)
         return ax

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ from lossopt._component import Component
 Array = NDArray[Any]
 
 
-class Loss(Component):
+_FRESH = object()  # a gradient in an array of its own
+
+
+class Loss(Component, ABC):
     """What all losses share: a mean (or sum) over rows, with its gradient from the same pass.
 
     Predictions are raw scores: (n,) for one output, (n, k) for k of them. The mean divides by the number of rows, or
@@ -64,15 +67,15 @@ class Loss(Component):
     def _run(
         self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None, out: Any
     ) -> tuple[float, Any, float]:
-        """The sum over rows, the gradient of the mean (out: None, True for a fresh array, or its place), the mass."""
+        """The sum over rows, the gradient of the mean (out: None, _FRESH, or its place), the mass."""
         z, kernel, y = self._read(prediction, target)
         weight = _arrays.weights("sample_weight", sample_weight, z.shape[0], z.dtype)
-        if out is True:
+        if out is _FRESH:
             out = np.empty(z.shape, z.dtype)
         elif out is not None:
             out = _arrays.written("out", out, z.dtype, z.shape)
-            _arrays.apart_or_same("out", out, "prediction", z)
-            _arrays.apart("out", out, target=y, sample_weight=weight)
+            _arrays.apart_or_same("out", out, "prediction", prediction)
+            _arrays.apart("out", out, target=target, sample_weight=sample_weight)
         mass = self._mass(z.shape, weight)
         scale = self._scale(mass)
         k = z.shape[1] if z.ndim == 2 else 1
@@ -129,7 +132,7 @@ class Loss(Component):
         ValueError, TypeError
             An argument has the wrong shape, type or range; nothing has been written then.
         """
-        total, grad, mass = self._run(prediction, target, sample_weight, True if out is None else out)
+        total, grad, mass = self._run(prediction, target, sample_weight, _FRESH if out is None else out)
         return self._reduce(total, mass), grad
 
     def pointwise(self, prediction: ArrayLike, target: ArrayLike) -> Array:

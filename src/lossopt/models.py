@@ -61,10 +61,12 @@ class Linear(Component):
 
     def __init__(self, n_features: int, n_outputs: int = 1, dtype: Any = np.float64, seed: int = 0) -> None:
         for name, size in (("n_features", n_features), ("n_outputs", n_outputs)):
-            if not isinstance(size, (int, np.integer)) or size < 1:
+            if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
                 raise ValueError(f"Linear: {name} must be a positive whole number, got {size!r}")
         if np.dtype(dtype) not in _arrays.FLOATS:
             raise TypeError(f"Linear: dtype must be float64 or float32, got {dtype!r}")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
+            raise ValueError(f"Linear: seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
         self.n_features = int(n_features)
         self.n_outputs = int(n_outputs)
         self.dtype = dtype

@@ -44,15 +44,20 @@ def linear_value_and_grad(
         grad_bias[...] = 0
     for start in range(0, len(X), _BLAS_ROWS):
         rows = slice(start, start + _BLAS_ROWS)
-        z = X[rows] @ weight.T
-        if bias is not None:
-            z += bias
-        part = None if sample_weight is None else sample_weight[rows]
+        x, t, part = X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
+        if part is not None and not part.all():
+            # a row of weight 0 is no row, whatever it holds
+            kept = np.flatnonzero(part)
+            x, t, part = x[kept], t[kept], part[kept]
+        with np.errstate(over="ignore", invalid="ignore"):
+            z = x @ weight.T
+            if bias is not None:
+                z += bias
         total += _kernels.losses.value_and_grad(
-            kernel, z, y[rows], part, None if grad_weight is None else z, len(weight), scale
+            kernel, z, t, part, None if grad_weight is None else z, len(weight), scale
         )
         if grad_weight is not None:
-            grad_weight += z.T @ X[rows]
+            grad_weight += z.T @ x
         if grad_bias is not None:
             grad_bias += z.sum(axis=0)
     return total
@@ -125,9 +130,14 @@ class Objective(Component):
         self.penalty = penalty
         self.sample_weight = _arrays.weights("sample_weight", sample_weight, n, self.X.dtype)
         self.fit_intercept = fit_intercept
-        self.n_outputs = loss._outputs(self.y) if n_outputs is None else n_outputs
+        if n_outputs is None:
+            n_outputs = loss._outputs(self.y)
+        elif isinstance(n_outputs, bool) or not isinstance(n_outputs, (int, np.integer)) or n_outputs < 1:
+            raise ValueError(f"n_outputs must be a positive whole number, got {n_outputs!r}")
+        self.n_outputs = int(n_outputs)
         shape = loss._shape(n, self.n_outputs)
-        self._kernel, self._y = loss._bind(shape, self.X.dtype, self.y)
+        self._kernel, bound = loss._bind(shape, self.X.dtype, self.y)
+        self._y = _arrays.kept(bound)
         self._mass = loss._mass(shape, self.sample_weight)
         self.size = self.n_outputs * (d + bool(fit_intercept))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +49,7 @@ class _Bound:
 
     def __init__(self, params: Params, kinds: tuple[str, ...]) -> None:
         given = _named(params, "params")
+        self.keys = tuple(params) if isinstance(params, Mapping) else None
         self.names = list(given)
         self.given = list(given.values())
         arrays = [_arrays.written(self._label(name), x) for name, x in given.items()]
@@ -62,7 +63,7 @@ class _Bound:
         if shared is not None:
             first, second = (self._label(self.names[i]) for i in shared)
             raise ValueError(f"{first} overlaps {second}: each parameter needs memory of its own")
-        self.penalized = [not (isinstance(params, Mapping) and _unpenalized(name)) for name in self.names]
+        self.penalized = [self.keys is None or not _unpenalized(name) for name in self.names]
         self.state = [np.zeros(x.shape, self.dtype) for x in arrays for _ in kinds]
         self.state_memory = _kernels.Arrays(self.state, True)
 
@@ -70,7 +71,9 @@ class _Bound:
         return name if name.startswith("params") else f"params[{name!r}]"
 
     def holds(self, params: Params) -> bool:
-        """Whether these are the very arrays of the last step."""
+        """Whether these are the very arrays of the last step, under the same names."""
+        if (tuple(params) if isinstance(params, Mapping) else None) != self.keys:
+            return False
         now = (
             params.values()
             if isinstance(params, Mapping)
@@ -78,7 +81,8 @@ class _Bound:
             if isinstance(params, (list, tuple))
             else (params,)
         )
-        return len(now) == len(self.given) and all(a is b for a, b in zip(now, self.given, strict=True))
+        same = len(now) == len(self.given) and all(a is b for a, b in zip(now, self.given, strict=True))
+        return same and all(x.flags.writeable for x in self.arrays)
 
     def gradients(self, grads: Params) -> Any:
         """The memory of the gradients, in the order of the params."""
@@ -99,6 +103,11 @@ class _Bound:
                 raise ValueError(
                     f"the gradient of {self._label(name)} must have its shape {w.shape}, got {_arrays.describe(g)}"
                 )
+            # a converted copy no longer shows what it shared memory with
+            if g is not x and isinstance(x, np.ndarray):
+                for other, array in zip(self.names, self.arrays, strict=True):
+                    if np.may_share_memory(x, array):
+                        raise ValueError(f"the gradient of {self._label(name)} overlaps {self._label(other)}")
             read.append(g)
         memory = _kernels.Arrays(read, False)
         shared = memory.overlap(self.memory)
@@ -109,7 +118,7 @@ class _Bound:
         return memory
 
 
-class Optimizer(Component):
+class Optimizer(Component, ABC):
     """What all optimizers share. Any number among the hyperparameters may be a schedule.
 
     State is made at the first step and tied to the shapes of the parameters; the k-th step (k = 1, 2, ...) uses
@@ -193,8 +202,9 @@ class Optimizer(Component):
         for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} must be positive, got {limit!r}")
-        bound = self._bind(params)
+        bound = self._bound_to(params)
         memory = bound.gradients(grads)
+        self._keep(bound)
         hyper = tuple(float(h(t) if isinstance(h, Schedule) else h) for h in self._hyper())
         l1, l2 = penalty._coefficients() if penalty is not None else (0.0, 0.0)
         scale = 1.0
@@ -216,7 +226,14 @@ class Optimizer(Component):
         )
         return hyper
 
-    def _bind(self, params: Params) -> _Bound:
+    def _table(self, t: Array) -> Array:
+        """The hyperparameters of the updates at the given t, a row each."""
+        table = np.empty((len(t), len(self._hyper())))
+        for i, hyper in enumerate(self._hyper()):
+            table[:, i] = hyper(t) if isinstance(hyper, Schedule) else hyper
+        return table
+
+    def _bound_to(self, params: Params) -> _Bound:
         if self._bound is not None and self._bound.holds(params):
             return self._bound
         new = _Bound(params, self._kinds())
@@ -224,8 +241,11 @@ class Optimizer(Component):
         before = self._states() if self._bound is not None else self._loaded
         if before is not None:
             self._fill(new, before)
-        self._bound, self._loaded = new, None
         return new
+
+    def _keep(self, bound: _Bound) -> None:
+        """Go on with these arrays: nothing is refused any more."""
+        self._bound, self._loaded = bound, None
 
     def _fill(self, bound: _Bound, states: dict[str, dict[str, Array]]) -> None:
         kinds = self._kinds()
@@ -284,8 +304,11 @@ class Optimizer(Component):
                 raise ValueError(
                     f"state_dict: {type(self).__name__} keeps {list(self._kinds())}, got {sorted(arrays)} for {name!r}"
                 )
+        steps = state_dict["steps"]
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+            raise ValueError(f"state_dict: 'steps' must be a whole number, 0 or more, got {steps!r}")
         self.reset()
-        self.steps = int(state_dict["steps"])
+        self.steps = int(steps)
         if state_dict["state"]:
             self._loaded = {k: {n: np.array(a) for n, a in v.items()} for k, v in state_dict["state"].items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,19 @@ from lossopt._component import Component
 Array = NDArray[Any]
 
 
-class Penalty(Component):
+class Penalty(Component, ABC):
     """What all penalties share: they are ``l1 * sum |w| + l2 * sum w**2``, each with coefficients of its own."""
 
     strength: float
 
     def _strong(self, strength: float) -> None:
-        if not 0 <= strength < np.inf:
+        if not isinstance(strength, (int, float, np.number)) or not 0 <= strength < np.inf:
             raise ValueError(f"{type(self).__name__}: strength must be finite and not negative, got {strength!r}")
         self.strength = strength
 
+    @abstractmethod
     def _coefficients(self) -> tuple[float, float]:
         """l1 and l2."""
-        raise NotImplementedError
 
     def value(self, w: ArrayLike) -> float:
         """The penalty of w.
@@ -59,10 +60,10 @@ class Penalty(Component):
             grad cannot be written, has another shape, or overlaps w; nothing has been written then.
         """
         grad = _arrays.written("grad", grad)
+        _arrays.apart("grad", grad, w=w)
         w = _arrays.floats("w", w, grad.dtype)
         if w.shape != grad.shape:
             raise ValueError(f"grad must have the shape of w, {w.shape}, got {_arrays.describe(grad)}")
-        _arrays.apart("grad", grad, w=w)
         _kernels.penalties.add_grad(w, grad, *self._coefficients())
 
     def prox(self, w: Array, step: float) -> None:

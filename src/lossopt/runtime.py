@@ -64,6 +64,8 @@ def set_num_threads(n: int) -> None:
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    if n >= 2**31:
+        raise ValueError(f"n must be below 2**31, got {n!r}")
     abi.set_num_threads(int(n))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from lossopt._component import Component, _construct
 from lossopt._kernels import loop
 from lossopt.callbacks import Callback
 from lossopt.history import History
-from lossopt.losses import Loss
+from lossopt.losses import _FRESH, Loss
 from lossopt.models import Linear, Model
 from lossopt.objective import linear_value_and_grad
 from lossopt.optimizers import Optimizer, _unpenalized
@@ -40,10 +41,35 @@ class _Data:
         if linear:
             if self.X.shape[1] != model.n_features:
                 raise ValueError(f"X must have {model.n_features} features, got {_arrays.describe(self.X)}")
-            self.kernel, self.y = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y)
+            self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y)
+            self.y = _arrays.kept(bound)
 
     def part(self, rows: Any) -> tuple[Array, Array, Array | None]:
         return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+
+
+class _Batches:
+    """An epoch's batches: `size` rows each, the last one perhaps fewer, `accumulate` of them a window."""
+
+    def __init__(self, trainer: Trainer, n: int, epoch: int) -> None:
+        self.n = n
+        full = n if trainer.batch_size is None else trainer.batch_size
+        self.size = min(full, n)
+        self.accumulate = trainer.accumulate
+        self.count = 0 if not n else n // full if trainer.drop_last else -(-n // full)
+        self.windows = -(-self.count // self.accumulate)
+        self.updates_per_t = 1.0 if trainer.schedule_unit == "step" else float(self.windows)
+        self.order: Array | None = None
+        # one batch of all rows needs no order
+        if trainer.shuffle and self.size < n:
+            self.order = np.empty(n, np.int64)
+            loop.permutation(self.order, trainer.seed, epoch)
+
+    def window(self, i: int) -> list[Any]:
+        """What to index the rows with, for each batch of a window."""
+        first, last = i * self.accumulate, min((i + 1) * self.accumulate, self.count)
+        rows = [slice(b * self.size, min((b + 1) * self.size, self.n)) for b in range(first, last)]
+        return list(rows) if self.order is None else [self.order[part] for part in rows]
 
 
 class Trainer(Component):
@@ -137,8 +163,10 @@ class Trainer(Component):
         ):
             if word not in words:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {word!r}")
-        if max_norm is not None and not max_norm > 0:
+        if max_norm is not None and not (isinstance(max_norm, (int, float, np.number)) and max_norm > 0):
             raise ValueError(f"max_norm must be positive, got {max_norm!r}")
+        if not isinstance(callbacks, Sequence):
+            raise TypeError(f"callbacks must be a sequence of Callback, got {callbacks!r}")
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
             raise ValueError(f"seed must be a whole number from 0 to 2**64 - 1, got {seed!r}")
         for callback in callbacks:
@@ -163,6 +191,7 @@ class Trainer(Component):
         self.epochs = 0
         self.skipped = 0
         self._stop: str | None = None
+        self._pace = 64  # windows a stretch of the compiled loop
 
     # ---- the loop
 
@@ -202,39 +231,39 @@ class Trainer(Component):
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
-        if self._wanted_engine == "compiled":
-            raise ValueError("engine='compiled' is not part of this version; engine='auto' takes the fastest there is")
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
             raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
         data = _Data(self, X, y, sample_weight)
         held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
-        self.engine = "python"
+        obstacle = self._obstacle(data)
+        if obstacle is not None and self._wanted_engine == "compiled":
+            raise ValueError(f"engine='compiled' cannot run here: {obstacle}")
+        self.engine = "python" if obstacle is not None or self._wanted_engine == "python" else "compiled"
         self.history.stopped, self._stop = None, None
-        for callback in self.callbacks:
-            callback.trainer = self
-            callback.on_train_begin()
-        bar = _bar(epochs) if progress else None
-        try:
-            for _ in range(epochs):
-                logs = self._epoch(data, held)
-                if bar is not None:
-                    bar.set_postfix(
-                        {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}, refresh=False
-                    )
-                    bar.update()
-                if self._stop is not None:
-                    break
-            self.history.stopped = self._stop or "all epochs done"
-        except BaseException as error:
-            self.history.stopped = (
-                "interrupted" if isinstance(error, KeyboardInterrupt) else f"{type(error).__name__}: {error}"
-            )
-            raise
-        finally:
+        with ExitStack() as ending:
+            bar = _bar(epochs) if progress else None
             if bar is not None:
-                bar.close()
+                ending.callback(bar.close)
             for callback in self.callbacks:
-                callback.on_train_end()
+                callback.trainer = self
+                callback.on_train_begin()
+            # each has its end, whatever ends the fit and whatever the others do at theirs
+            for callback in reversed(self.callbacks):
+                ending.callback(callback.on_train_end)
+            try:
+                for _ in range(epochs):
+                    logs = self._epoch(data, held)
+                    if bar is not None:
+                        shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
+                        bar.set_postfix(shown, refresh=False)
+                        bar.update()
+                    if self._stop is not None:
+                        break
+                self.history.stopped = self._stop or "all epochs done"
+            except BaseException as error:
+                interrupted = isinstance(error, KeyboardInterrupt)
+                self.history.stopped = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+                raise
         return self.history
 
     def stop(self, reason: str) -> None:
@@ -249,26 +278,14 @@ class Trainer(Component):
 
     def _epoch(self, data: _Data, held: _Data | None) -> dict[str, float]:
         began = time.perf_counter()
-        epoch = self.epochs
+        epoch, skipped = self.epochs, self.skipped
         for callback in self.callbacks:
             callback.on_epoch_begin(epoch)
-        total = mass = 0.0
-        norm = lr = float("nan")
-        grads: dict[str, Array] = {}
-        windows = list(self._windows(data.n, epoch))
-        for i, window in enumerate(windows):
-            for callback in self.callbacks:
-                callback.on_batch_begin(i)
-            part_total, part_mass, grads = self._gradients(data, window, grads)
-            # a window whose rows all have weight 0 is no window
-            if part_mass:
-                now = self._update(part_total, grads, 1.0 if self.schedule_unit == "step" else len(windows))
-                if now is not None:
-                    norm, lr = now
-                    total, mass = total + part_total, mass + part_mass
-            for callback in self.callbacks:
-                callback.on_batch_end(i, {"loss": part_total / part_mass if part_mass else 0.0})
-        logs = {"train_loss": total / mass if mass else 0.0}
+        batches = _Batches(self, data.n, epoch)
+        train = self._compiled if self.engine == "compiled" else self._python
+        total, mass, norm, lr = train(data, batches)
+        # nothing but updates left out: there is no number to tell
+        logs = {"train_loss": total / mass if mass else float("nan") if self.skipped > skipped else 0.0}
         penalized = [x for name, x in self.model.params.items() if not _unpenalized(name)]
         if self.penalty is not None:
             logs["penalty"] = sum(self.penalty.value(x) for x in penalized)
@@ -283,20 +300,88 @@ class Trainer(Component):
             callback.on_epoch_end(epoch, logs)
         return logs
 
-    def _windows(self, n: int, epoch: int) -> Iterator[list[Any]]:
-        """The batches of each update: what to index the rows with."""
-        size = n if self.batch_size is None else min(self.batch_size, n)
-        if not size:
-            return
-        order: Array | None = None
-        # one batch of all rows needs no order
-        if self.shuffle and size < n:
-            order = np.empty(n, np.int64)
-            loop.permutation(order, self.seed, epoch)
-        count = n // size if self.drop_last else -(-n // size)
-        batches = [slice(i * size, min((i + 1) * size, n)) for i in range(count)]
-        for i in range(0, count, self.accumulate):
-            yield [rows if order is None else order[rows] for rows in batches[i : i + self.accumulate]]
+    def _python(self, data: _Data, batches: _Batches) -> tuple[float, float, float, float]:
+        """An epoch, as one would write it: sum of the loss, what the mean divides it by, last norm, last lr."""
+        total = mass = 0.0
+        norm = lr = float("nan")
+        grads: dict[str, Array] = {}
+        for i in range(batches.windows):
+            for callback in self.callbacks:
+                callback.on_batch_begin(i)
+            part_total, part_mass, grads = self._gradients(data, batches.window(i), grads)
+            # a window whose rows all have weight 0 is no window
+            if part_mass:
+                now = self._update(part_total, grads, batches.updates_per_t)
+                if now is not None:
+                    norm, lr = now
+                    total, mass = total + part_total, mass + part_mass
+            for callback in self.callbacks:
+                callback.on_batch_end(i, {"loss": part_total / part_mass if part_mass else 0.0})
+        return total, mass, norm, lr
+
+    def _compiled(self, data: _Data, batches: _Batches) -> tuple[float, float, float, float]:
+        """The same epoch without the interpreter, in stretches that come back every few hundredths of a second."""
+        model, optimizer, loss = self.model, self.optimizer, self.loss
+        bound = optimizer._bound_to(model.params)
+        optimizer._keep(bound)
+        grads, more = ([np.empty_like(x) for x in model.params.values()] for _ in range(2))
+        l1, l2 = self.penalty._coefficients() if self.penalty is not None else (0.0, 0.0)
+        stretch = loop.Stretch(
+            _kernels.linear.objective_pass(),
+            data.kernel,
+            optimizer._kernel,
+            bound.memory,
+            _kernels.Arrays(grads, True),
+            _kernels.Arrays(more, True),
+            bound.state_memory,
+            data.X,
+            data.y,
+            data.weight,
+            model.n_outputs,
+            batches.size,
+            self.accumulate,
+            batches.count,
+            batches.order is not None,
+            loss.reduction == "mean",
+            float(loss._terms(loss._shape(data.n, model.n_outputs))),
+            np.inf if self.max_norm is None else self.max_norm,
+            (l1, 0.0),
+            (l2, 0.0),
+        )
+        stretch.begin(optimizer.steps)
+        lr = norm = float("nan")
+        try:
+            while stretch.window < batches.windows:
+                began, steps, window = time.perf_counter(), stretch.steps, stretch.window
+                count = min(self._pace, batches.windows - window)
+                hyper = optimizer._table((steps + np.arange(count)) / batches.updates_per_t)
+                told = np.empty((count, 3))
+                fine = stretch.run(batches.order, hyper, told, count)
+                optimizer.steps = stretch.steps
+                if stretch.steps > steps:
+                    lr, norm = float(hyper[stretch.steps - steps - 1, 0]), stretch.norm
+                if not fine:
+                    part_total, _, part_norm = told[stretch.window - window]
+                    self._nonfinite(float(part_total), float(part_norm), dict(zip(model.params, grads, strict=True)))
+                    stretch.skip()
+                # about 30 milliseconds a stretch, and at least one window
+                pace = count * 0.03 / max(time.perf_counter() - began, 1e-9)
+                self._pace = int(min(max(1, pace), 4 * count))
+        finally:
+            optimizer.steps = stretch.steps
+            if self.max_norm is not None:
+                optimizer.grad_norm = stretch.norm
+        return stretch.total, stretch.mass, norm, lr
+
+    def _obstacle(self, data: _Data) -> str | None:
+        """Why the compiled loop cannot run here, if it cannot."""
+        if not isinstance(self.model, Linear):
+            return f"the model is {type(self.model).__name__}, not lossopt's Linear"
+        if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS:
+            return f"the model has {self.model.n_outputs} outputs, more than {_kernels.linear.MOST_OUTPUTS}"
+        if any(callback._watches_batches() for callback in self.callbacks):
+            return "a callback looks at every batch"
+        return None
 
     def _gradients(
         self, data: _Data, window: list[Any], grads: dict[str, Array]
@@ -321,7 +406,7 @@ class Trainer(Component):
         totals, masses, backs = [], [], []
         for X, y, w in parts:
             prediction = model.forward(X)
-            total, gradient, mass = loss._run(prediction, y, w, True)
+            total, gradient, mass = loss._run(prediction, y, w, _FRESH)
             totals.append(total)
             masses.append(mass)
             # a batch's gradient counts what its rows weigh: its own mean comes back to a sum
@@ -339,18 +424,23 @@ class Trainer(Component):
         """One step, unless something is not finite; its gradient norm and lr."""
         norm = _kernels.updates.norm(_kernels.Arrays([np.ascontiguousarray(x) for x in grads.values()], False))
         if not np.isfinite(total) or not np.isfinite(norm):
-            if self.on_nonfinite == "skip":
-                self.skipped += 1
-                return None
-            name = next((name for name, x in grads.items() if not np.isfinite(x).all()), None)
-            what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
-            where = f", and so is the gradient of {name!r}" if name is not None else ""
-            raise FloatingPointError(
-                f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower lr"
-            )
+            self._nonfinite(total, norm, grads)
+            return None
         t = self.optimizer.steps / updates_per_t
         lr, *_ = self.optimizer._update(self.model.params, grads, self.penalty, self.max_norm, None, t)
         return norm, lr
+
+    def _nonfinite(self, total: float, norm: float, grads: dict[str, Array]) -> None:
+        """Say that an update was not made, or count it as skipped."""
+        if self.on_nonfinite == "skip":
+            self.skipped += 1
+            return
+        name = next((name for name, x in grads.items() if not np.isfinite(x).all()), None)
+        what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
+        where = f", and so is the gradient of {name!r}" if name is not None else ""
+        raise FloatingPointError(
+            f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower lr"
+        )
 
     # ---- looking
 

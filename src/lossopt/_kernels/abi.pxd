@@ -27,6 +27,10 @@ ctypedef void (*apply_f64)(const double* constants, const gradient_t* smooth, do
 ctypedef void (*apply_f32)(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, float* w,
                            const float* g, float** state) noexcept nogil
 
+cdef enum:
+    HYPERS = 16         # hyperparameters and constants of an optimizer, at most
+    SLOTS = 4           # state arrays a parameter, at most
+
 cdef struct gradient_t:
     double scale
     double clip
@@ -53,15 +57,43 @@ cdef class Loss:
     cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels)
 
 
+# apply over an array of any size, in pieces for the threads
+ctypedef void (*update_f64)(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n,
+                            double* w, const double* g, double** state) noexcept nogil
+ctypedef void (*update_f32)(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n,
+                            float* w, const float* g, float** state) noexcept nogil
+
+# A linear objective: the sum of sample_weight * loss over the rows of x (n, d), and scale times its gradient; scratch
+# holds as many doubles as scratch_size says.
+ctypedef Py_ssize_t (*scratch_t)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept nogil
+ctypedef double (*pass_f64)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* x, const char* y,
+                            const double* sample_weight, const double* weight, const double* bias, double scale,
+                            double* grad_weight, double* grad_bias, double* scratch) noexcept nogil
+ctypedef double (*pass_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* x, const char* y,
+                            const float* sample_weight, const float* weight, const float* bias, double scale,
+                            float* grad_weight, float* grad_bias, double* scratch) noexcept nogil
+
+
+cdef class Pass:
+    cdef scratch_t scratch_size
+    cdef pass_f64 pass64
+    cdef pass_f32 pass32
+
+    @staticmethod
+    cdef Pass of(scratch_t scratch_size, void* f64, void* f32)
+
+
 cdef class Update:
     cdef prepare_t prepare
     cdef apply_f64 apply64
     cdef apply_f32 apply32
+    cdef update_f64 update64
+    cdef update_f32 update32
     cdef readonly int hypers
     cdef readonly int slots
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void* f64, void* f32, int hypers, int slots)
+    cdef Update of(prepare_t prepare, void* f64, void* f32, void* all64, void* all32, int hypers, int slots)
 
 
 cdef class Arrays:
@@ -76,4 +108,4 @@ cdef class Arrays:
 
 cdef int hold(Py_buffer* views, tuple read, tuple written) except -1
 cdef void release(Py_buffer* views, int count) noexcept
-cdef int threads(Py_ssize_t work) noexcept nogil
+cdef int threads(Py_ssize_t work, Py_ssize_t parts) noexcept nogil

@@ -9,6 +9,8 @@ X86_LEVEL: int
 class Loss:
     target_size: int
 
+class Pass: ...
+
 class Update:
     hypers: int
     slots: int

@@ -14,7 +14,14 @@ cdef extern from *:
     #else
     #define LOSSOPT_OPENMP 0
     static int omp_get_max_threads(void) { return 1; }
+    static void omp_set_num_threads(int n) { (void)n; }
     #endif
+    #if defined(_MSC_VER)
+    static __declspec(thread) int lossopt_own = 0;
+    #else
+    static _Thread_local int lossopt_own = 0;
+    #endif
+    static void lossopt_remember(int n) { lossopt_own = n; }
     #if defined(__clang__)
     #define LOSSOPT_COMPILER "clang " __clang_version__
     #elif defined(__GNUC__)
@@ -61,9 +68,15 @@ cdef extern from *:
     #endif
     """
     int omp_get_max_threads() noexcept nogil
+    void omp_set_num_threads(int) noexcept nogil
+    void lossopt_remember(int) noexcept nogil
+    const int lossopt_own   # OpenMP's number in this thread, as it was when this thread set ours
     const int LOSSOPT_OPENMP
     const char* LOSSOPT_COMPILER
     int lossopt_x86_level() noexcept nogil
+
+cdef enum:
+    MOST = 256              # threads that one call starts
 
 OPENMP = bool(LOSSOPT_OPENMP)
 COMPILER = LOSSOPT_COMPILER.decode()
@@ -89,13 +102,25 @@ cdef class Loss:
         return self
 
 
+cdef class Pass:
+    """A level's pass over the rows of a linear objective, in both precisions."""
+
+    @staticmethod
+    cdef Pass of(scratch_t scratch_size, void* f64, void* f32):
+        cdef Pass self = Pass.__new__(Pass)
+        self.scratch_size = scratch_size
+        self.pass64, self.pass32 = <pass_f64>f64, <pass_f32>f32
+        return self
+
+
 cdef class Update:
     """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void* f64, void* f32, int hypers, int slots):
+    cdef Update of(prepare_t prepare, void* f64, void* f32, void* all64, void* all32, int hypers, int slots):
         cdef Update self = Update.__new__(Update)
         self.prepare = prepare
+        self.update64, self.update32 = <update_f64>all64, <update_f32>all32
         self.apply64, self.apply32 = <apply_f64>f64, <apply_f32>f32
         self.hypers, self.slots = hypers, slots
         return self
@@ -153,9 +178,11 @@ cdef class Arrays:
         for i in range(self.count):
             if self.ranges[i].start == self.ranges[i].stop:
                 continue
-            while j < other.count and (other.ranges[j].stop <= self.ranges[i].start):
+            # an empty array overlaps nothing
+            while j < other.count and (other.ranges[j].stop <= self.ranges[i].start
+                                       or other.ranges[j].start == other.ranges[j].stop):
                 j += 1
-            if j < other.count and other.ranges[j].start < self.ranges[i].stop and other.ranges[j].start < other.ranges[j].stop:
+            if j < other.count and other.ranges[j].start < self.ranges[i].stop:
                 return self.ranges[i].index, other.ranges[j].index
         return None
 
@@ -184,25 +211,30 @@ cdef void release(Py_buffer* views, int count) noexcept:
 # ---- threads
 
 cdef int wanted = 1
-cdef int seen = 1           # what OpenMP would have used when the number was set: a lower number now is a limit
 cdef bint forked = False    # libgomp hangs in the forked child of a process that used it
+cdef int initial = omp_get_max_threads()
 
 
-cdef int threads(Py_ssize_t work) noexcept nogil:
-    """How many threads to use for that many elements of work."""
-    if forked or wanted == 1 or work < 65536:
+cdef int threads(Py_ssize_t work, Py_ssize_t parts) noexcept nogil:
+    """How many threads to use for that many elements of work, in so many parts."""
+    if wanted == 1 or work < 65536 or parts == 1:
         return 1
-    return get_threads()
+    return <int>min(<Py_ssize_t>min(get_threads(), <int>MOST), parts)
 
 
 cdef int get_threads() noexcept nogil:
+    # OpenMP's own number belongs to the calling thread. Where it is below what it was, somebody has set a limit.
     cdef int now = omp_get_max_threads()
-    return 1 if forked else now if now < seen and now < wanted else wanted
+    cdef int before = lossopt_own if lossopt_own else initial
+    return 1 if forked else now if now < before and now < wanted else wanted
 
 
 def set_num_threads(int n):
-    global wanted, seen
-    seen = omp_get_max_threads()
+    global wanted
+    if n > omp_get_max_threads():
+        # a limit set later must be seen even where it is OpenMP's own default
+        omp_set_num_threads(n)
+    lossopt_remember(omp_get_max_threads())
     wanted = n if LOSSOPT_OPENMP else 1
 
 

@@ -3,9 +3,10 @@
 from cpython.buffer cimport Py_buffer
 from cython cimport floating
 from cython.parallel cimport prange
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memset
 
-from lossopt._kernels.abi cimport Loss, hold, release, threads
+from lossopt._kernels.abi cimport Loss, Pass, hold, release, threads
 from lossopt._kernels.linear cimport *
 from lossopt._kernels.math cimport add, sum_t
 
@@ -21,32 +22,49 @@ cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
     return (least + ROWS - 1) // ROWS * ROWS
 
 
+cdef Py_ssize_t chunks(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
+    cdef Py_ssize_t size = chunk_rows(n, d)
+    return max(<Py_ssize_t>1, (n + size - 1) // size)
+
+
+cdef Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept nogil:
+    """Doubles that a pass needs: a sum (two numbers), a partial gradient for weight and bias, for each chunk."""
+    return chunks(n, d) * (2 + k * d + k)
+
+
 cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
                 const floating* sample_weight, const floating* weight, const floating* bias, double scale, sum_t* value,
                 double* partial) noexcept nogil:
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
     cdef const floating* row_weight = NULL
     cdef double* grad_bias = NULL
+    value.total = value.rest = 0
     if sample_weight != NULL:
         row_weight = sample_weight + start
-    if bias != NULL and partial != NULL:
-        grad_bias = partial + k * d
+    if partial != NULL:
+        memset(partial, 0, (k * d + k) * sizeof(double))
+        if bias != NULL:
+            grad_bias = partial + k * d
     objective_rows[floating](loss, stop - start, d, k, x + start * d, y + start * item, item, row_weight, weight, bias, scale,
                              value, partial, grad_bias)
 
 
 cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
                 const floating* sample_weight, const floating* weight, const floating* bias, double scale,
-                floating* grad_weight, floating* grad_bias, sum_t* values, double* partials) noexcept nogil:
+                floating* grad_weight, floating* grad_bias, double* scratch) noexcept nogil:
+    """What abi calls pass_f64 and pass_f32; without grad_weight, the value alone."""
     cdef Py_ssize_t c, j, size = chunk_rows(n, d)
-    cdef Py_ssize_t count = (n + size - 1) // size, p = k * d + k
-    cdef int workers = threads(n * d * k)
+    cdef Py_ssize_t count = chunks(n, d), p = k * d + k
+    cdef int workers = threads(n * d * k, count)
+    cdef sum_t* values = <sum_t*>scratch
+    cdef double* partials = NULL
     cdef sum_t whole
+    if grad_weight != NULL:
+        partials = scratch + 2 * count
     for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
         chunk[floating](loss, c * size, min(n, (c + 1) * size), d, k, x, y, sample_weight, weight, bias, scale, &values[c],
                         NULL if partials == NULL else partials + c * p)
-    whole.total = 0
-    whole.rest = 0
+    whole.total = whole.rest = 0
     for c in range(count):
         add(&whole, values[c].total)
         add(&whole, values[c].rest)
@@ -62,46 +80,45 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     return whole.total + whole.rest
 
 
+def objective_pass():
+    """The pass of `value_and_grad` itself, for those who call it by address."""
+    return Pass.of(scratch_size, <void*>run[double], <void*>run[float])
+
+
 def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale):
     """Sum of sample_weight * loss over the rows of x (n, d) under weight (k, d) and bias (k,) or None; grad_weight and
     grad_bias (both None: not wanted) become scale times its gradient."""
     cdef Py_buffer[7] b
     cdef double result
-    cdef Py_ssize_t n, d, k, size, count
+    cdef Py_ssize_t n, d, k
     n, d = x.shape
     k = weight.shape[0]
-    size = chunk_rows(n, d)
-    count = max(<Py_ssize_t>1, (n + size - 1) // size)
-    cdef sum_t* values = <sum_t*>calloc(count, sizeof(sum_t))
-    cdef double* partials = NULL
-    if grad_weight is not None:
-        partials = <double*>calloc(count * (k * d + k), sizeof(double))
+    cdef double* scratch = <double*>malloc(scratch_size(n, d, k) * sizeof(double))
+    if scratch == NULL:
+        raise MemoryError
     try:
-        if values == NULL or (grad_weight is not None and partials == NULL):
-            raise MemoryError
         hold(b, (x, y, sample_weight, weight, bias), (grad_weight, grad_bias))
         try:
             with nogil:
                 if b[0].itemsize == 8:
                     result = run[double](loss, n, d, k, <const double*>b[0].buf, <const char*>b[1].buf,
                                          <const double*>b[2].buf, <const double*>b[3].buf, <const double*>b[4].buf, scale,
-                                         <double*>b[5].buf, <double*>b[6].buf, values, partials)
+                                         <double*>b[5].buf, <double*>b[6].buf, scratch)
                 else:
                     result = run[float](loss, n, d, k, <const float*>b[0].buf, <const char*>b[1].buf,
                                         <const float*>b[2].buf, <const float*>b[3].buf, <const float*>b[4].buf, scale,
-                                        <float*>b[5].buf, <float*>b[6].buf, values, partials)
+                                        <float*>b[5].buf, <float*>b[6].buf, scratch)
         finally:
             release(b, 7)
     finally:
-        free(values)
-        free(partials)
+        free(scratch)
     return result
 
 
 cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w,
                       const floating* bias, floating* out) noexcept nogil:
     cdef Py_ssize_t c, count = (n + ROWS - 1) // ROWS
-    cdef int workers = threads(n * d * k)
+    cdef int workers = threads(n * d * k, count)
     for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
         forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, bias, out + c * ROWS * k)
 

@@ -127,10 +127,13 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
         for c in range(k):
             class_ = <floating>c
             for i in range(TOGETHER):    # hot
-                x = exp[floating](e[c * TOGETHER + i] - top[i])
-                e[c * TOGETHER + i] = x
                 # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
-                others[i] += zero if label[i] == class_ else x
+                x = exp[floating](e[c * TOGETHER + i] - top[i])
+                e[c * TOGETHER + i] = zero if label[i] == class_ else x
+        # (a sum of its own: gcc 12 miscompiles a selection that is added to a sum in the loop that selects)
+        for c in range(k):
+            for i in range(TOGETHER):    # hot
+                others[i] += e[c * TOGETHER + i]
         for i in range(TOGETHER):
             x = exp[floating](own[i])
             value[i] = log1p[floating](others[i] + (x - one)) - own[i]

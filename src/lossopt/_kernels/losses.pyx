@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, hold, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
-from lossopt._kernels.math cimport BLOCK, add, sum_t
+from lossopt._kernels.math cimport BLOCK, add, add_numbers, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial sums, whatever the number of threads
@@ -80,7 +80,7 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const 
     cdef sum_t[CHUNKS] partials
     cdef Py_ssize_t c, size = chunk_rows(n, k)
     cdef Py_ssize_t count = (n + size - 1) // size
-    cdef int workers = threads(n * k)
+    cdef int workers = threads(n * k, count)
     for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
         chunk[floating](loss, c * size, min(n, (c + 1) * size), k, z, y, weight, out, scale, &partials[c])
     return combined(count, partials)
@@ -142,32 +142,21 @@ def pointwise(Loss loss not None, z, y, out, Py_ssize_t k):
         release(b, 3)
 
 
-cdef double summed(Py_ssize_t n, const floating* x) noexcept nogil:
-    cdef sum_t s
-    cdef Py_ssize_t i
-    s.total = 0
-    s.rest = 0
-    i = 0
-    while i < n:
-        add(&s, total[floating](min(<Py_ssize_t>BLOCK, n - i), x + i, NULL))
-        i += BLOCK
-    return s.total + s.rest
-
-
 def sum(x):
     """Sum of an array, compensated, in double."""
     cdef Py_buffer[1] b
-    cdef double result
+    cdef sum_t s
+    s.total = s.rest = 0
     hold(b, (x,), ())
     try:
         with nogil:
             if b[0].itemsize == 8:
-                result = summed[double](b[0].len // 8, <const double*>b[0].buf)
+                add_numbers[double](b[0].len // 8, <const double*>b[0].buf, &s)
             else:
-                result = summed[float](b[0].len // 4, <const float*>b[0].buf)
+                add_numbers[float](b[0].len // 4, <const float*>b[0].buf, &s)
     finally:
         release(b, 1)
-    return result
+    return s.total + s.rest
 
 
 cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexcept nogil:

@@ -194,20 +194,24 @@ cdef inline floating lane_sum(const floating* a) noexcept nogil:
 
 
 cdef inline double block_sum(double* v, Py_ssize_t n) noexcept nogil:
-    # up to BLOCK numbers, which are filled up with zeros to whole lanes
-    # (twice as many lanes as elsewhere: gcc unrolls a loop of 16 before it looks for vectors)
-    cdef double[2 * LANES] sums
-    cdef Py_ssize_t b, i, groups = (n + 2 * LANES - 1) // (2 * LANES)
-    for i in range(n, groups * 2 * LANES):
+    # up to BLOCK numbers, filled up with zeros, in a tree of fixed shape; v is used up
+    cdef Py_ssize_t i, size = 32
+    while size < n:
+        size *= 2
+    for i in range(n, size):
         v[i] = 0
-    for i in range(2 * LANES):
-        sums[i] = 0
-    for b in range(groups):
-        for i in range(2 * LANES):    # hot
-            sums[i] += v[b * 2 * LANES + i]
+    if size > 128:
+        for i in range(128):    # hot
+            v[i] += v[i + 128]
+    if size > 64:
+        for i in range(64):    # hot
+            v[i] += v[i + 64]
+    if size > 32:
+        for i in range(32):    # hot
+            v[i] += v[i + 32]
     for i in range(LANES):
-        sums[i] += sums[i + LANES]
-    return lane_sum[double](sums)
+        v[i] += v[i + LANES]
+    return lane_sum[double](v)
 
 
 cdef struct sum_t:
@@ -222,3 +226,23 @@ cdef inline void add(sum_t* s, double x) noexcept nogil:
     # an infinite total has no rest: inf - inf would turn it into NaN
     s.rest += ((s.total - (t - a)) + (x - a)) if fabs_f64(t) < INF else 0.0
     s.total = t
+
+
+cdef inline void add_numbers(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
+    cdef double[BLOCK] v
+    cdef Py_ssize_t b, i, m
+    for b in range((n + BLOCK - 1) // BLOCK):
+        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
+        for i in range(m):
+            v[i] = <double>x[b * BLOCK + i]
+        add(s, block_sum(v, m))
+
+
+cdef inline void add_squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
+    cdef double[BLOCK] v
+    cdef Py_ssize_t b, i, m
+    for b in range((n + BLOCK - 1) // BLOCK):
+        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
+        for i in range(m):    # hot
+            v[i] = <double>x[b * BLOCK + i] * <double>x[b * BLOCK + i]
+        add(s, block_sum(v, m))

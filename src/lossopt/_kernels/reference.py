@@ -156,8 +156,8 @@ class linear:  # noqa: N801
 
     @staticmethod
     def gradient(x: Array, g: Array, weight: Array, bias: Array) -> None:
-        weight[...] = g.reshape(len(x), -1).T @ x
-        bias[...] = g.reshape(len(x), -1).sum(axis=0)
+        weight[...] = g.reshape(len(x), len(weight)).T @ x
+        bias[...] = g.reshape(len(x), len(weight)).sum(axis=0)
 
 
 def _soft(x: Array, threshold: Any) -> Array:
@@ -193,7 +193,7 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
             w -= w.dtype.type(c["lr"]) * g
             if l1:
-                w[...] = _soft(w, w.dtype.type(l1 * c["gain"]))
+                w[...] = _soft(w, w.dtype.type(l1 * c["lr"]))
 
         return updates._prepare_sgd, apply, 0
 

@@ -32,7 +32,7 @@ cdef struct sgd_t:
     double direct
 
 
-cdef inline void prepare_sgd(const double* hyper, int64_t t, double* constants) noexcept nogil:
+cdef inline void prepare_momentum(const double* hyper, int64_t t, double* constants) noexcept nogil:
     cdef sgd_t* c = <sgd_t*>constants
     c.lr = hyper[0]
     c.momentum = hyper[1]
@@ -42,6 +42,12 @@ cdef inline void prepare_sgd(const double* hyper, int64_t t, double* constants) 
     c.gain = hyper[0] * (1 - hyper[2]) / (1 - hyper[1])
     c.direct = 1 if hyper[4] else 0
     c.ahead = hyper[1] if hyper[4] else 1
+
+
+cdef inline void prepare_plain(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    # without momentum there is no velocity to dampen
+    prepare_momentum(hyper, t, constants)
+    (<sgd_t*>constants).gain = hyper[0]
 
 
 cdef inline void sgd(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, floating* w,

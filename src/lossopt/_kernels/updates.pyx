@@ -5,26 +5,28 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 
-from lossopt._kernels.abi cimport Arrays, Update, gradient_t, threads
-from lossopt._kernels.math cimport BLOCK, add, block_sum, sum_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, gradient_t, prepare_t, threads
+from lossopt._kernels.math cimport add_squares, sum_t
 from lossopt._kernels.updates cimport *
 
 cdef enum:
-    HYPERS = 16         # hyperparameters and constants of a family, at most
-    SLOTS = 4           # state arrays a parameter, at most
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
 
 
+cdef Update made(prepare_t prepare, void* f64, void* f32, int hypers, int slots):
+    return Update.of(prepare, f64, f32, <void*>run[double], <void*>run[float], hypers, slots)
+
+
 def sgd_update():
-    return Update.of(prepare_sgd, <void*>sgd[double], <void*>sgd[float], 5, 0)
+    return made(prepare_plain, <void*>sgd[double], <void*>sgd[float], 5, 0)
 
 
 def momentum_update():
-    return Update.of(prepare_sgd, <void*>momentum[double], <void*>momentum[float], 5, 1)
+    return made(prepare_momentum, <void*>momentum[double], <void*>momentum[float], 5, 1)
 
 
 def adam_update():
-    return Update.of(prepare_adam, <void*>adam[double], <void*>adam[float], 6, 2)
+    return made(prepare_adam, <void*>adam[double], <void*>adam[float], 6, 2)
 
 
 cdef void piece(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t start, Py_ssize_t n,
@@ -41,8 +43,8 @@ cdef void piece(Update update, const double* constants, const gradient_t* smooth
 
 cdef void run(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, floating* w,
               const floating* g, floating** state) noexcept nogil:
-    cdef int workers = threads(n)
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
+    cdef int workers = threads(n, pieces)
     if workers == 1:
         piece[floating](update, constants, smooth, l1, 0, n, w, g, state)
     else:
@@ -74,16 +76,6 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
                            <const float*>grads.data[i], <float**>&state.data[i * update.slots])
 
 
-cdef void squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
-    cdef double[BLOCK] q
-    cdef Py_ssize_t b, i, m
-    for b in range((n + BLOCK - 1) // BLOCK):
-        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(m):    # hot
-            q[i] = <double>x[b * BLOCK + i] * <double>x[b * BLOCK + i]
-        add(s, block_sum(q, m))
-
-
 def norm(Arrays arrays not None):
     """The Euclidean norm of all arrays together, in double."""
     cdef sum_t s
@@ -93,7 +85,7 @@ def norm(Arrays arrays not None):
     with nogil:
         for i in range(arrays.count):
             if arrays.itemsize == 8:
-                squares[double](arrays.sizes[i], <const double*>arrays.data[i], &s)
+                add_squares[double](arrays.sizes[i], <const double*>arrays.data[i], &s)
             else:
-                squares[float](arrays.sizes[i], <const float*>arrays.data[i], &s)
+                add_squares[float](arrays.sizes[i], <const float*>arrays.data[i], &s)
     return root(s.total + s.rest)
