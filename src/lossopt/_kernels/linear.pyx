@@ -32,21 +32,25 @@ cdef Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept 
     return chunks(n, d) * (2 + k * d + k)
 
 
-cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
-                const floating* sample_weight, const floating* weight, const floating* bias, double scale, sum_t* value,
-                double* partial) noexcept nogil:
+cdef void part(Loss loss, Py_ssize_t n, Py_ssize_t c, Py_ssize_t size, Py_ssize_t d, Py_ssize_t k, const floating* x,
+               const char* y, const floating* sample_weight, const floating* weight, const floating* bias, double scale,
+               sum_t* values, double* partials) noexcept nogil:
+    """Chunk number c: its rows' sum and, where partials are wanted, gradient."""
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
+    cdef Py_ssize_t start = c * size, m = min(size, n - c * size), p = k * d + k
     cdef const floating* row_weight = NULL
+    cdef double* partial = NULL
     cdef double* grad_bias = NULL
-    value.total = value.rest = 0
+    values[c].total = values[c].rest = 0
     if sample_weight != NULL:
         row_weight = sample_weight + start
-    if partial != NULL:
-        memset(partial, 0, (k * d + k) * sizeof(double))
+    if partials != NULL:
+        partial = partials + c * p
+        memset(partial, 0, p * sizeof(double))
         if bias != NULL:
             grad_bias = partial + k * d
-    objective_rows[floating](loss, stop - start, d, k, x + start * d, y + start * item, item, row_weight, weight, bias, scale,
-                             value, partial, grad_bias)
+    objective_rows[floating](loss, m, d, k, x + start * d, y + start * item, item, row_weight, weight, bias, scale,
+                             &values[c], partial, grad_bias)
 
 
 cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
@@ -61,9 +65,12 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     cdef sum_t whole
     if grad_weight != NULL:
         partials = scratch + 2 * count
-    for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
-        chunk[floating](loss, c * size, min(n, (c + 1) * size), d, k, x, y, sample_weight, weight, bias, scale, &values[c],
-                        NULL if partials == NULL else partials + c * p)
+    if workers == 1:
+        for c in range(count):
+            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, bias, scale, values, partials)
+    else:
+        for c in prange(count, num_threads=workers, schedule="static"):
+            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, bias, scale, values, partials)
     whole.total = whole.rest = 0
     for c in range(count):
         add(&whole, values[c].total)
@@ -119,8 +126,11 @@ cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* 
                       const floating* bias, floating* out) noexcept nogil:
     cdef Py_ssize_t c, count = (n + ROWS - 1) // ROWS
     cdef int workers = threads(n * d * k, count)
-    for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
-        forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, bias, out + c * ROWS * k)
+    if workers == 1:
+        forward[floating](n, d, k, x, w, bias, out)
+    else:
+        for c in prange(count, num_threads=workers, schedule="static"):
+            forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, bias, out + c * ROWS * k)
 
 
 def predict(x, weight, bias, out):

@@ -114,20 +114,23 @@ cdef struct state_t:
     int64_t stopped             # 0: went on to the end; 1: something is not finite, in the window where it stands
 
 
-cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, const floating* x, const char* y, const floating* weight,
-                 floating* to_x, char* to_y, floating* to_weight) noexcept nogil:
-    """The rows that a batch consists of; short rows are asked for ahead of their use."""
+cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t left, const floating* x, const char* y,
+                 const floating* weight, floating* to_x, char* to_y, floating* to_weight) noexcept nogil:
+    """The m rows of a batch; short rows are asked for ahead of their use, those of later batches too (left: to the end)."""
     cdef Py_ssize_t i, line, bytes_ = p.d * <Py_ssize_t>sizeof(floating)
     cdef Py_ssize_t ahead = 16 if bytes_ <= 512 else 0
     cdef const char* next_
     for i in range(m):
-        if ahead and i + ahead < m:
+        if ahead and i + ahead < left:
             next_ = <const char*>(x + order[i + ahead] * p.d)
             for line in range(0, bytes_, 64):
                 prefetch(next_ + line)
             prefetch(next_ + bytes_ - 1)
-        memcpy(to_x + i * p.d, x + order[i] * p.d, p.d * sizeof(floating))
-        memcpy(to_y + i * p.item, y + order[i] * p.item, p.item)
+        memcpy(to_x + i * p.d, x + order[i] * p.d, bytes_)
+        if p.item == 8:
+            memcpy(to_y + 8 * i, y + 8 * order[i], 8)
+        else:
+            memcpy(to_y + i * p.item, y + order[i] * p.item, p.item)
         if weight != NULL:
             to_weight[i] = weight[order[i]]
 
@@ -184,7 +187,7 @@ cdef void run(const plan_t* p, state_t* at, Py_ssize_t windows, Pass objective, 
                 if weight != NULL:
                     ww = weight + row
             else:
-                gather[floating](p, order + row, m, x, y, weight, batch_x, batch_y, batch_weight)
+                gather[floating](p, order + row, m, p.n - row, x, y, weight, batch_x, batch_y, batch_weight)
                 wx, wy, ww = batch_x, batch_y, weight
                 if weight != NULL:
                     ww = batch_weight

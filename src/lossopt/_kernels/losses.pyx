@@ -81,8 +81,13 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const 
     cdef Py_ssize_t c, size = chunk_rows(n, k)
     cdef Py_ssize_t count = (n + size - 1) // size
     cdef int workers = threads(n * k, count)
-    for c in prange(count, num_threads=workers, use_threads_if=workers > 1, schedule="static"):
-        chunk[floating](loss, c * size, min(n, (c + 1) * size), k, z, y, weight, out, scale, &partials[c])
+    # a parallel region costs more than a small call, also one of a single thread
+    if workers == 1:
+        for c in range(count):
+            chunk[floating](loss, c * size, min(n, (c + 1) * size), k, z, y, weight, out, scale, &partials[c])
+    else:
+        for c in prange(count, num_threads=workers, schedule="static"):
+            chunk[floating](loss, c * size, min(n, (c + 1) * size), k, z, y, weight, out, scale, &partials[c])
     return combined(count, partials)
 
 
