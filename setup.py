@@ -38,8 +38,6 @@ DIRECTIVES = {
     "cdivision": True,
     "freethreading_compatible": True,
 }
-if os.environ.get("LOSSOPT_DEBUG"):
-    DIRECTIVES |= {"boundscheck": True, "wraparound": True, "initializedcheck": True, "overflowcheck": True}
 
 
 class Build(build_ext):
@@ -65,7 +63,10 @@ class Build(build_ext):
             )
         wanted = os.environ.get("LOSSOPT_OPENMP") != "0"
         threads = OPENMP[kind] if wanted and self._compiles("#include <omp.h>", OPENMP[kind]) else []
+        quote = '\\"' if kind == "msvc" else '"'
         for extension in self.extensions:
+            # what `lossopt info` says of this build
+            extension.define_macros = [("LOSSOPT_FLAGS", quote + " ".join(FLAGS[kind] + threads) + quote)]
             extension.extra_compile_args = FLAGS[kind] + threads + LEVELS[extension.level][kind]
             extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
         super().build_extensions()

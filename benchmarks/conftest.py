@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 
 import lossopt as lo
 
+collect_ignore = ["table.py", "vectorized.py"]
+
 _path = pathlib.Path(__file__).parent.parent / "tests" / "cases.py"
 _spec = importlib.util.spec_from_file_location("cases", _path)
 sys.modules["cases"] = importlib.util.module_from_spec(_spec)

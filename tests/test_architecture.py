@@ -293,12 +293,9 @@ def test_every_kernel_has_a_twin():
 # ---- the package
 
 
-def test_all_is_sorted_and_complete():
-    def kind(name):
-        return 0 if name.isupper() else 1 if name[0].isupper() else 2
-
+def test_all_is_complete_and_names_nothing_twice():
     public = [n for n, x in vars(lo).items() if not n.startswith("_") and not isinstance(x, types.ModuleType)]
-    assert lo.__all__ == sorted(public, key=lambda name: (kind(name), name))
+    assert sorted(lo.__all__) == sorted(public)
 
 
 def test_package_data():

@@ -586,3 +586,10 @@ def test_value_and_gradient_are_the_twins_for_any_shape_and_number(cls, row, dat
     # of scores of a thousand, an eps is an absolute error in the exponent
     size = np.abs(z).max(initial=1)
     assert_allclose(gradient, expected, rtol=size * tolerance, atol=tolerance)
+
+
+def test_out_overlaps_a_buffer_that_is_no_array():
+    base = np.linspace(0, 1, 7)
+    with pytest.raises(ValueError, match="out overlaps prediction in part"):
+        lo.MSE().value_and_grad(memoryview(base)[:-1], np.zeros(6), out=base[1:])
+    assert_array_equal(base, np.linspace(0, 1, 7))

@@ -648,3 +648,28 @@ def test_bad_rates_are_named(cls, lr, error, text):
 def test_bad_hyperparameters_are_named(make, text):
     with pytest.raises(ValueError, match=re.escape(text)):
         make()
+
+
+def test_an_attribute_changed_after_construction_is_no_crash():
+    w, g, opt = np.ones(3), np.ones(3), lo.SGD(lr=0.1, momentum=0.9)
+    opt.momentum = 0
+    opt.step(w, g)
+    opt.step(w, g)
+    np.testing.assert_allclose(w, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("make", "value"), [(lambda s: lo.SGD(momentum=s), 1.0), (lambda s: lo.Adam(betas=(0.9, s)), 1.5)]
+)
+def test_what_a_schedule_says_is_checked(make, value):
+    w = np.ones(2)
+    with pytest.raises(ValueError, match=rf"Constant\(lr={value}\) must stay in \[0, 1\) as a hyperparameter"):
+        make(lo.Constant(value)).step(w, np.ones(2))
+    assert (w == 1).all()
+
+
+def test_state_arrays_of_uneven_shapes_are_refused():
+    opt = lo.Adam()
+    opt.load_state_dict({"steps": 1, "state": {"params": {"exp_avg": np.zeros(3), "exp_avg_sq": np.zeros(())}}})
+    with pytest.raises(ValueError, match="the state of 'params' must have one shape"):
+        opt.step(np.zeros(3), np.zeros(3))

@@ -201,9 +201,9 @@ def test_ratios_lie_between_zero_and_one(ratio):
 
 
 @each_row
-@pytest.mark.parametrize("step", [-0.1, np.nan])
+@pytest.mark.parametrize("step", [-0.1, np.nan, np.inf, "a"])
 def test_steps_are_not_negative(cls, row, step):
     w = np.ones(3)
-    with pytest.raises(ValueError, match=f"step must not be negative, got {step!r}"):
+    with pytest.raises(ValueError, match=f"step must be finite and not negative, got {step!r}"):
         row.make(cls).prox(w, step)
     assert_array_equal(w, 1)

@@ -742,7 +742,7 @@ FIT_ERRORS = {
     "X": ((Y4, Y4), {}, "X must have shape (n_samples, n_features), got float64 array of shape (4,)"),
     "columns": ((np.ones((4, 3)), Y4), {}, "X must have 2 features, got float64 array of shape (4, 3)"),
     "rows": ((X4, Y4[:3]), {}, "y must have a target for each of the 4 rows of X, got float64 array of shape (3,)"),
-    "y": ((X4, Y4[:, None]), {}, "target must have the prediction's shape (4,), got float64 array of shape (4, 1)"),
+    "y": ((X4, Y4[:, None]), {}, "y must have the prediction's shape (4,), got float64 array of shape (4, 1)"),
     "weight": ((X4, Y4), {"sample_weight": [1.0]}, "sample_weight must have shape (4,), a weight a row"),
     "negative": ((X4, Y4), {"sample_weight": [1, 1, 1, -1]}, "sample_weight must be finite and not negative"),
     "validation": ((X4, Y4), {"validation": X4}, "validation must be (X, y) or (X, y, sample_weight)"),
@@ -762,7 +762,7 @@ def test_fit_names_what_is_wrong_before_it_begins(given, more, text):
 
 
 def test_other_errors():
-    with pytest.raises(ValueError, match="target must hold labels from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match="y must hold labels from 0 to 1, got 2"):
         lo.Trainer(lo.Linear(2, 2), lo.CrossEntropy(), lo.SGD()).fit(X4, [0, 1, 2, 0])
     with pytest.raises(ValueError, match="engine='compiled'"):
         lo.Trainer(**ARGUMENTS | {"model": Net([2, 8, 1])}, engine="compiled").fit(X4, Y4)
@@ -827,3 +827,72 @@ def test_logistic_regression_on_real_data_reaches_the_optimum():
     reached = objective(np.concatenate([x.ravel() for x in model.params.values()]))
     assert 0 <= reached / best - 1 < 1e-3
     assert np.mean((model.predict(X) > 0) == y) == pytest.approx(fitted.score(X, y), abs=0.005)
+
+
+# ---- what anyone may do to the parts from outside
+
+
+def test_parameters_in_another_order_are_the_same_model():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((64, 40)), rng.standard_normal(64)
+    left = []
+    for turned in (False, True):
+        for engine in ("python", "compiled"):
+            model = lo.Linear(40)
+            if turned:
+                model.params = {"bias": model.params["bias"], "weight": model.params["weight"]}
+            arguments = model, lo.MSE(), lo.SGD(lr=1e-2, momentum=0.9)
+            history = lo.Trainer(*arguments, penalty=lo.ElasticNet(0.1, 0.5), engine=engine).fit(X, y, epochs=3)
+            left.append((model.params["weight"].tobytes(), model.params["bias"].tobytes(), history["train_loss"]))
+    assert all(one == left[0] for one in left[1:])
+
+
+@pytest.mark.parametrize("engine", ["python", "compiled"])
+@pytest.mark.parametrize(
+    ("params", "error", "text"),
+    [
+        ({"weight": np.ones((1, 1)), "bias": np.zeros(1)}, ValueError, "params['weight'] must have shape (1, 4)"),
+        ({"weight": np.ones((1, 4), "f4"), "bias": np.zeros(1)}, TypeError, "params['weight'] must be a float64 array"),
+        ({"weight": np.ones((1, 4))}, ValueError, "Linear: params must be 'weight' and 'bias', got ['weight']"),
+    ],
+)
+def test_other_parameters_of_a_linear_model_are_looked_at(params, error, text, engine):
+    model = lo.Linear(4)
+    model.params = params
+    X, y = np.ones((3, 4)), np.ones(3)
+    trainer = lo.Trainer(model, lo.MSE(), lo.SGD(), engine=engine)
+    for work in (lambda: trainer.fit(X, y), lambda: trainer.evaluate(X, y), lambda: model.predict(X)):
+        with pytest.raises(error, match=re.escape(text)):
+            work()
+
+
+def test_a_linear_model_refuses_a_loss_of_probabilities():
+    loss = lo.BinaryCrossEntropy(from_logits=False)
+    for work in (
+        lambda: lo.Objective(np.ones((2, 1)), [1, 1], loss),
+        lambda: lo.Trainer(lo.Linear(1), loss, lo.SGD()).fit(np.ones((2, 1)), [1, 1]),
+    ):
+        with pytest.raises(ValueError, match="loss takes probabilities, and a linear model gives scores"):
+            work()
+
+
+def test_nothing_to_train_on_is_said():
+    with pytest.raises(ValueError, match="drop_last=True leaves nothing: batch_size=32 is more than 20 rows"):
+        lo.Trainer(lo.Linear(1), lo.MSE(), lo.SGD(), drop_last=True).fit(np.ones((20, 1)), np.ones(20))
+
+
+def test_gradients_of_another_type_count_as_they_are():
+    class Own:
+        def __init__(self):
+            self.params = {"weight": np.ones(2, "f4"), "bias": np.zeros(1, "f4")}
+
+        def forward(self, X):
+            self.X = X
+            return X @ self.params["weight"] + self.params["bias"]
+
+        def backward(self, grad_prediction):
+            return {"bias": np.array([round(float(grad_prediction.sum()))]), "weight": grad_prediction @ self.X}
+
+    X, y = np.array([[1, 0], [0, 2]], "f4"), np.array([-3, -2], "f4")
+    history = lo.Trainer(Own(), lo.MSE(), lo.SGD(lr=1e-3), batch_size=None).fit(X, y)
+    np.testing.assert_allclose(history["grad_norm"], [np.sqrt(8**2 + 4**2 + 8**2)], rtol=1e-6)

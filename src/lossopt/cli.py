@@ -131,7 +131,6 @@ def demo(arguments: argparse.Namespace) -> int:
         rows.append((job, reached, best, score, ours, twin))
         history.plot(ax=ax).set_yscale("log")
         ax.set_title(f"{job.title} ({job.data})")
-    figure.savefig(PICTURE, dpi=120)
     print()
     head = f"{'model':20} {'objective':>10} {'optimum':>10} {'apart':>8}   {'on held-back rows':18}"
     print(f"{head} {'step':>8} {'NumPy':>8} {'ratio':>6}")
@@ -144,6 +143,10 @@ def demo(arguments: argparse.Namespace) -> int:
     print()
     print("objective: mean loss + L2 on the rows to train on; optimum: the same, found by scikit-learn; step: loss,")
     print(f"gradient and Adam on {BATCH} rows, by the compiled kernels ({_kernels.level}) and by their NumPy twins.")
+    try:
+        figure.savefig(PICTURE, dpi=120)
+    except OSError as error:
+        return _refuse(f"{PICTURE} cannot be written here: {error.strerror}")
     print(f"The loss curves are in {PICTURE}.")
     return 0
 

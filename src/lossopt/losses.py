@@ -11,6 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._component import Component
 
+__all__ = [
+    "LOSSES",
+    "MSE",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
+    "Loss",
+]
+
 Array = NDArray[Any]
 
 
@@ -32,12 +40,17 @@ class Loss(Component, ABC):
         self.reduction = reduction
 
     @abstractmethod
-    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
         """The kernel for predictions of this shape and type, and the target as it reads it, checked."""
 
     @abstractmethod
     def _terms(self, shape: tuple[int, ...]) -> int:
         """How many terms of the mean a row makes."""
+
+    def _refuse_probabilities(self) -> None:
+        """A linear model gives scores: a loss of probabilities says so."""
 
     def _outputs(self, y: Array) -> int:
         """How many outputs a linear model needs for these targets."""
@@ -74,8 +87,10 @@ class Loss(Component, ABC):
             out = np.empty(z.shape, z.dtype)
         elif out is not None:
             out = _arrays.written("out", out, z.dtype, z.shape)
-            _arrays.apart_or_same("out", out, "prediction", prediction)
-            _arrays.apart("out", out, target=target, sample_weight=sample_weight)
+            # as they came, and as they are read: what came may be a strided array, or a buffer that is no array
+            for came, targets, weights in ((prediction, target, sample_weight), (z, y, weight)):
+                _arrays.apart_or_same("out", out, "prediction", came)
+                _arrays.apart("out", out, target=targets, sample_weight=weights)
         mass = self._mass(z.shape, weight)
         scale = self._scale(mass)
         k = z.shape[1] if z.ndim == 2 else 1
@@ -163,12 +178,16 @@ class Loss(Component, ABC):
         return out
 
 
-def _alike(shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> Array:
+def _alike(shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str) -> Array:
     """A target of the prediction's shape: it never broadcasts."""
-    y = _arrays.floats("target", target, dtype)
+    y = _arrays.floats(name, target, dtype)
     if y.shape != shape:
-        raise ValueError(f"target must have the prediction's shape {shape}, got {_arrays.describe(y)}")
+        raise ValueError(f"{name} must have the prediction's shape {shape}, got {_arrays.describe(y)}")
     return y
+
+
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float, np.number)) and not isinstance(x, bool)
 
 
 def _per_output(shape: tuple[int, ...]) -> int:
@@ -211,8 +230,10 @@ class MSE(Loss):
         self._reduced(reduction)
         self._kernel = _kernels.losses.mse()
 
-    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
-        return self._kernel, _alike(shape, dtype, target)
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        return self._kernel, _alike(shape, dtype, target, name)
 
     def _terms(self, shape: tuple[int, ...]) -> int:
         return _per_output(shape)
@@ -257,9 +278,9 @@ class BinaryCrossEntropy(Loss):
         reduction: str = "mean",
     ) -> None:
         self._reduced(reduction)
-        if pos_weight is not None and not 0 <= pos_weight < np.inf:
+        if pos_weight is not None and not (_is_number(pos_weight) and 0 <= pos_weight < np.inf):
             raise ValueError(f"BinaryCrossEntropy: pos_weight must be finite and not negative, got {pos_weight!r}")
-        if not 0 <= label_smoothing <= 1:
+        if not _is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"BinaryCrossEntropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
         self.from_logits = from_logits
         self.pos_weight = pos_weight
@@ -267,12 +288,18 @@ class BinaryCrossEntropy(Loss):
         make = _kernels.losses.bce if from_logits else _kernels.losses.bce_probability
         self._kernel = make(1.0 if pos_weight is None else pos_weight, label_smoothing)
 
-    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
-        return self._kernel, _within("target", _alike(shape, dtype, target), 0, 1)
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        return self._kernel, _within(name, _alike(shape, dtype, target, name), 0, 1)
 
     def _read(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Any, Array]:
         z, kernel, y = super()._read(prediction, target)
         return z if self.from_logits else _within("prediction", z, 0, 1), kernel, y
+
+    def _refuse_probabilities(self) -> None:
+        if not self.from_logits:
+            raise ValueError("loss takes probabilities, and a linear model gives scores: use BinaryCrossEntropy()")
 
     def _terms(self, shape: tuple[int, ...]) -> int:
         return _per_output(shape)
@@ -307,21 +334,24 @@ class CrossEntropy(Loss):
         self._labels = _kernels.losses.softmax_labels()
         self._probabilities = _kernels.losses.softmax_probabilities()
 
-    def _bind(self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike) -> tuple[Any, Array]:
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
         if len(shape) != 2:
             raise ValueError(f"prediction must have shape (n, k), a score for each class, got shape {shape}")
         if np.ndim(target) == 2:
-            return self._probabilities, _within("target", _alike(shape, dtype, target), 0, 1)
-        y = _arrays.labels("target", target, shape[0])
+            return self._probabilities, _within(name, _alike(shape, dtype, target, name), 0, 1)
+        y = _arrays.labels(name, target, shape[0])
         if _kernels.losses.outside_labels(y, shape[1]):
             bad = y[(y < 0) | (y >= shape[1])][0]
-            raise ValueError(f"target must hold labels from 0 to {shape[1] - 1}, got {bad}")
+            raise ValueError(f"{name} must hold labels from 0 to {shape[1] - 1}, got {bad}")
         return self._labels, y
 
     def _outputs(self, y: Array) -> int:
         if y.ndim != 1 or y.dtype.kind not in "iub":
             return super()._outputs(y)
-        return int(y.max()) + 1 if y.size else 1
+        # negative labels are refused where they are bound
+        return max(1, int(y.max()) + 1) if y.size else 1
 
     def _shape(self, n: int, k: int) -> tuple[int, ...]:
         return n, k

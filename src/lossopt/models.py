@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,7 @@ class Model(Protocol):
         """The gradient of the loss for each of `params`, by name, given that of the last forward's prediction."""
 
 
+@final
 class Linear(Component):
     """A linear model: ``X @ weight.T + bias``.
 
@@ -81,6 +82,14 @@ class Linear(Component):
         }
         self._X: Array | None = None
 
+    def _checked(self) -> dict[str, Array]:
+        """The parameters in a fixed order, as the kernels expect them: anyone may have put others in their place."""
+        shapes = {"weight": (self.n_outputs, self.n_features), "bias": (self.n_outputs,)}
+        if self.params.keys() != shapes.keys():
+            raise ValueError(f"Linear: params must be 'weight' and 'bias', got {sorted(self.params)}")
+        dtype = np.dtype(self.dtype)
+        return {n: _arrays.written(f"params[{n!r}]", self.params[n], dtype, shape) for n, shape in shapes.items()}
+
     def predict(self, X: ArrayLike) -> Array:
         """Raw scores of the rows of X.
 
@@ -101,7 +110,8 @@ class Linear(Component):
         X = _arrays.matrix("X", X, np.dtype(self.dtype))
         if X.shape[1] != self.n_features:
             raise ValueError(f"X must have {self.n_features} features, got {_arrays.describe(X)}")
-        return linear_predict(X, self.params["weight"], self.params["bias"])
+        params = self._checked()
+        return linear_predict(X, params["weight"], params["bias"])
 
     def forward(self, X: ArrayLike) -> Array:
         """`predict`, and keep X for `backward`.
@@ -147,7 +157,7 @@ class Linear(Component):
         g = _arrays.floats("grad_prediction", grad_prediction, np.dtype(self.dtype))
         if g.shape != shape:
             raise ValueError(f"grad_prediction must have shape {shape}, got {_arrays.describe(g)}")
-        grads = {name: np.empty_like(x) for name, x in self.params.items()}
+        grads = {name: np.empty_like(x) for name, x in self._checked().items()}
         if self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
             _kernels.linear.gradient(self._X, g, grads["weight"], grads["bias"])
         else:

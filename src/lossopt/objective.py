@@ -121,6 +121,7 @@ class Objective(Component):
             raise TypeError(f"loss must be a Loss, got {loss!r}")
         if penalty is not None and not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
+        loss._refuse_probabilities()
         self.X = _arrays.matrix("X", X)
         self.y = np.asarray(y)
         n, d = self.X.shape
@@ -136,7 +137,7 @@ class Objective(Component):
             raise ValueError(f"n_outputs must be a positive whole number, got {n_outputs!r}")
         self.n_outputs = int(n_outputs)
         shape = loss._shape(n, self.n_outputs)
-        self._kernel, bound = loss._bind(shape, self.X.dtype, self.y)
+        self._kernel, bound = loss._bind(shape, self.X.dtype, self.y, "y")
         self._y = _arrays.kept(bound)
         self._mass = loss._mass(shape, self.sample_weight)
         self.size = self.n_outputs * (d + bool(fit_intercept))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,14 @@ from lossopt import _arrays, _kernels
 from lossopt._component import Component, _construct
 from lossopt.penalties import Penalty
 from lossopt.schedules import Schedule
+
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+]
 
 Array = NDArray[Any]
 Params = ArrayLike | list[Array] | tuple[Array, ...] | Mapping[str, Array]
@@ -133,6 +141,8 @@ class Optimizer(Component, ABC):
     """
 
     def __init__(self) -> None:
+        # fixed here: the kernel and the state that it expects belong together
+        self._state_names = self._kinds()
         self._kernel = self._make_kernel()
         self.reset()
 
@@ -195,48 +205,61 @@ class Optimizer(Component, ABC):
         max_norm: float | None,
         clip_value: float | None,
         t: float,
-    ) -> tuple[float, ...]:
-        """A step whose schedules are read at t; returns the hyperparameters it used, lr first."""
+        judge: Callable[[float], bool] | None = None,
+    ) -> tuple[float, ...] | None:
+        """A step whose schedules are read at t; returns the hyperparameters it used, lr first.
+
+        `judge` sees the norm of the gradients before anything is written: where it says no, there is no step, and None.
+        """
         if penalty is not None and not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
         for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
+            if limit is not None and not (isinstance(limit, (int, float, np.number)) and limit > 0):
                 raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
-        self._keep(bound)
-        hyper = tuple(float(h(t) if isinstance(h, Schedule) else h) for h in self._hyper())
+        (hyper,) = self._table(np.array([t], dtype=np.float64)).tolist()
         l1, l2 = penalty._coefficients() if penalty is not None else (0.0, 0.0)
-        scale = 1.0
+        scale, norm = 1.0, 0.0
+        if max_norm is not None or judge is not None:
+            norm = float(_kernels.updates.norm(memory))
+        if judge is not None and not judge(norm):
+            return None
         if max_norm is not None:
-            self.grad_norm = _kernels.updates.norm(memory)
-            scale = min(1.0, max_norm / (self.grad_norm + 1e-6)) if self.grad_norm == self.grad_norm else np.nan
+            self.grad_norm = norm
+            scale = min(1.0, max_norm / (norm + 1e-6)) if norm == norm else np.nan
+        self._keep(bound)
         self.steps += 1
         _kernels.updates.step(
             self._kernel,
             bound.memory,
             memory,
             bound.state_memory,
-            hyper,
+            tuple(hyper),
             self.steps,
             scale,
             np.inf if clip_value is None else clip_value,
             tuple(l1 if penalized else 0.0 for penalized in bound.penalized),
             tuple(l2 if penalized else 0.0 for penalized in bound.penalized),
         )
-        return hyper
+        return tuple(hyper)
 
     def _table(self, t: Array) -> Array:
-        """The hyperparameters of the updates at the given t, a row each."""
-        table = np.empty((len(t), len(self._hyper())))
-        for i, hyper in enumerate(self._hyper()):
+        """The hyperparameters of the updates at the given t, a row each; what a schedule says is checked here."""
+        hypers = self._hyper()
+        table = np.empty((len(t), len(hypers)))
+        for i, hyper in enumerate(hypers):
             table[:, i] = hyper(t) if isinstance(hyper, Schedule) else hyper
+            # momentum and dampening, or the two betas, stand behind lr
+            below = 1.0 if i in (1, 2) else np.inf
+            if isinstance(hyper, Schedule) and not ((table[:, i] >= 0) & (table[:, i] < below)).all():
+                raise ValueError(f"{type(self).__name__}: {hyper!r} must stay in [0, {below:g}) as a hyperparameter")
         return table
 
     def _bound_to(self, params: Params) -> _Bound:
         if self._bound is not None and self._bound.holds(params):
             return self._bound
-        new = _Bound(params, self._kinds())
+        new = _Bound(params, self._state_names)
         # other arrays than last time go on with the same state, where their shapes allow
         before = self._states() if self._bound is not None else self._loaded
         if before is not None:
@@ -248,11 +271,14 @@ class Optimizer(Component, ABC):
         self._bound, self._loaded = bound, None
 
     def _fill(self, bound: _Bound, states: dict[str, dict[str, Array]]) -> None:
-        kinds = self._kinds()
+        kinds = self._state_names
         wanted = {name: x.shape for name, x in zip(bound.names, bound.arrays, strict=True)}
         if not kinds:
             return
         found = {name: next(iter(arrays.values())).shape for name, arrays in states.items()}
+        for name, arrays in states.items():
+            if any(x.shape != found[name] for x in arrays.values()):
+                raise ValueError(f"the state of {name!r} must have one shape, got {[x.shape for x in arrays.values()]}")
         if wanted != found:
             raise ValueError(
                 f"params must have the names and shapes of the optimizer's state, {found}, got {wanted}; "
@@ -265,7 +291,7 @@ class Optimizer(Component, ABC):
     def _states(self) -> dict[str, dict[str, Array]]:
         if self._bound is None:
             return {} if self._loaded is None else self._loaded
-        kinds, state = self._kinds(), self._bound.state
+        kinds, state = self._state_names, self._bound.state
         return {
             name: {kind: state[i * len(kinds) + j].copy() for j, kind in enumerate(kinds)}
             for i, name in enumerate(self._bound.names)
@@ -300,9 +326,10 @@ class Optimizer(Component, ABC):
         if set(state_dict) != {"steps", "state"}:
             raise ValueError(f"state_dict must have the keys 'steps' and 'state', got {sorted(map(str, state_dict))}")
         for name, arrays in state_dict["state"].items():
-            if set(arrays) != set(self._kinds()):
+            if set(arrays) != set(self._state_names):
                 raise ValueError(
-                    f"state_dict: {type(self).__name__} keeps {list(self._kinds())}, got {sorted(arrays)} for {name!r}"
+                    f"state_dict: {type(self).__name__} keeps {list(self._state_names)}, "
+                    f"got {sorted(arrays)} for {name!r}"
                 )
         steps = state_dict["steps"]
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
@@ -370,7 +397,7 @@ class SGD(Optimizer):
         super().__init__()
 
     def _make_kernel(self) -> Any:
-        return _kernels.updates.momentum_update() if self._kinds() else _kernels.updates.sgd_update()
+        return _kernels.updates.momentum_update() if self._state_names else _kernels.updates.sgd_update()
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.momentum, self.dampening, self.weight_decay, self.nesterov

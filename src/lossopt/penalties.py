@@ -11,6 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._component import Component
 
+__all__ = [
+    "L1",
+    "L2",
+    "PENALTIES",
+    "ElasticNet",
+    "Penalty",
+]
+
 Array = NDArray[Any]
 
 
@@ -81,8 +89,8 @@ class Penalty(Component, ABC):
             w cannot be written, or step is negative or NaN; nothing has been written then.
         """
         w = _arrays.written("w", w)
-        if not step >= 0:
-            raise ValueError(f"step must not be negative, got {step!r}")
+        if not isinstance(step, (int, float, np.number)) or not 0 <= step < np.inf:
+            raise ValueError(f"step must be finite and not negative, got {step!r}")
         l1, l2 = self._coefficients()
         _kernels.penalties.prox(w, step * l1, 1 / (1 + 2 * step * l2))
 
@@ -163,7 +171,7 @@ class ElasticNet(Penalty):
 
     def __init__(self, strength: float, l1_ratio: float) -> None:
         self._strong(strength)
-        if not 0 <= l1_ratio <= 1:
+        if not isinstance(l1_ratio, (int, float, np.number)) or not 0 <= l1_ratio <= 1:
             raise ValueError(f"ElasticNet: l1_ratio must lie in [0, 1], got {l1_ratio!r}")
         self.l1_ratio = l1_ratio
 

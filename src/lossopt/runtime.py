@@ -102,6 +102,7 @@ def info() -> dict[str, Any]:
         "cores": _cores(),
         "openmp": abi.OPENMP,
         "compiler": abi.COMPILER,
+        "flags": abi.FLAGS,
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",

@@ -19,6 +19,26 @@ import numpy.typing as npt
 
 from ._component import Component
 
+__all__ = [
+    "SCHEDULES",
+    "Constant",
+    "CosineAnnealing",
+    "Cyclic",
+    "ExponentialDecay",
+    "InverseSqrt",
+    "InverseTime",
+    "Join",
+    "LinearDecay",
+    "MultiStep",
+    "OneCycle",
+    "Polynomial",
+    "Product",
+    "Schedule",
+    "StepDecay",
+    "WarmRestarts",
+    "Warmup",
+]
+
 Array = npt.NDArray[np.float64]
 
 

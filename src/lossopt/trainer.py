@@ -29,7 +29,7 @@ class _Data:
 
     def __init__(self, trainer: Trainer, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         model, loss = trainer.model, trainer.loss
-        linear = isinstance(model, Linear)
+        linear = type(model) is Linear
         self.X = _arrays.matrix("X", X, np.dtype(model.dtype)) if linear else np.asarray(X)
         self.y = np.asarray(y)
         self.n = len(self.X) if self.X.ndim else 0
@@ -39,9 +39,10 @@ class _Data:
         self.weight = _arrays.weights("sample_weight", sample_weight, self.n, dtype)
         self.kernel: Any = None
         if linear:
+            loss._refuse_probabilities()
             if self.X.shape[1] != model.n_features:
                 raise ValueError(f"X must have {model.n_features} features, got {_arrays.describe(self.X)}")
-            self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y)
+            self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y, "y")
             self.y = _arrays.kept(bound)
 
     def part(self, rows: Any) -> tuple[Array, Array, Array | None]:
@@ -142,7 +143,7 @@ class Trainer(Component):
         on_nonfinite: str = "raise",
         callbacks: Sequence[Callback] = (),
     ) -> None:
-        if not isinstance(model, Linear) and not isinstance(model, Model):
+        if type(model) is not Linear and not isinstance(model, Model):
             raise TypeError(f"model must have params, forward and backward, got {model!r}")
         for name, value, kind in (
             ("loss", loss, Loss),
@@ -234,6 +235,8 @@ class Trainer(Component):
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
             raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
         data = _Data(self, X, y, sample_weight)
+        if self.drop_last and data.n and self.batch_size is not None and data.n < self.batch_size:
+            raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {data.n} rows")
         held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
         obstacle = self._obstacle(data)
         if obstacle is not None and self._wanted_engine == "compiled":
@@ -244,13 +247,13 @@ class Trainer(Component):
             bar = _bar(epochs) if progress else None
             if bar is not None:
                 ending.callback(bar.close)
-            for callback in self.callbacks:
-                callback.trainer = self
-                callback.on_train_begin()
-            # each has its end, whatever ends the fit and whatever the others do at theirs
-            for callback in reversed(self.callbacks):
-                ending.callback(callback.on_train_end)
+            begun: list[Callback] = []
+            ending.callback(_end, begun)
             try:
+                for callback in self.callbacks:
+                    callback.trainer = self
+                    callback.on_train_begin()
+                    begun.append(callback)
                 for _ in range(epochs):
                     logs = self._epoch(data, held)
                     if bar is not None:
@@ -322,9 +325,10 @@ class Trainer(Component):
     def _compiled(self, data: _Data, batches: _Batches) -> tuple[float, float, float, float]:
         """The same epoch without the interpreter, in stretches that come back every few hundredths of a second."""
         model, optimizer, loss = self.model, self.optimizer, self.loss
-        bound = optimizer._bound_to(model.params)
+        params = self._params()
+        bound = optimizer._bound_to(params)
         optimizer._keep(bound)
-        grads, more = ([np.empty_like(x) for x in model.params.values()] for _ in range(2))
+        grads, more = ([np.empty_like(x) for x in params.values()] for _ in range(2))
         l1, l2 = self.penalty._coefficients() if self.penalty is not None else (0.0, 0.0)
         stretch = loop.Stretch(
             _kernels.linear.objective_pass(),
@@ -362,7 +366,7 @@ class Trainer(Component):
                     lr, norm = float(hyper[stretch.steps - steps - 1, 0]), stretch.norm
                 if not fine:
                     part_total, _, part_norm = told[stretch.window - window]
-                    self._nonfinite(float(part_total), float(part_norm), dict(zip(model.params, grads, strict=True)))
+                    self._nonfinite(float(part_total), float(part_norm), dict(zip(params, grads, strict=True)))
                     stretch.skip()
                 # about 30 milliseconds a stretch, and at least one window
                 pace = count * 0.03 / max(time.perf_counter() - began, 1e-9)
@@ -375,7 +379,7 @@ class Trainer(Component):
 
     def _obstacle(self, data: _Data) -> str | None:
         """Why the compiled loop cannot run here, if it cannot."""
-        if not isinstance(self.model, Linear):
+        if type(self.model) is not Linear:
             return f"the model is {type(self.model).__name__}, not lossopt's Linear"
         if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS:
             return f"the model has {self.model.n_outputs} outputs, more than {_kernels.linear.MOST_OUTPUTS}"
@@ -389,13 +393,14 @@ class Trainer(Component):
         """The sum of the loss over a window's rows, what the mean divides it by, and the mean's gradient."""
         model, loss = self.model, self.loss
         parts = [data.part(rows) for rows in window]
-        if isinstance(model, Linear):
+        if type(model) is Linear:
             masses = [loss._mass(loss._shape(len(X), model.n_outputs), w) for X, _, w in parts]
             mass = sum(masses)
-            grads = grads or {name: np.empty_like(x) for name, x in model.params.items()}
-            weight, bias, total = model.params["weight"], model.params["bias"], 0.0
+            params, total = model._checked(), 0.0
+            grads = grads or {name: np.empty_like(x) for name, x in params.items()}
             for i, (X, y, w) in enumerate(parts):
                 to = grads if i == 0 else {name: np.empty_like(x) for name, x in grads.items()}
+                weight, bias = params.values()
                 total += linear_value_and_grad(
                     data.kernel, X, y, w, weight, bias, to["weight"], to["bias"], loss._scale(mass)
                 )
@@ -422,13 +427,22 @@ class Trainer(Component):
 
     def _update(self, total: float, grads: dict[str, Array], updates_per_t: float) -> tuple[float, float] | None:
         """One step, unless something is not finite; its gradient norm and lr."""
-        norm = _kernels.updates.norm(_kernels.Arrays([np.ascontiguousarray(x) for x in grads.values()], False))
-        if not np.isfinite(total) or not np.isfinite(norm):
-            self._nonfinite(total, norm, grads)
+        told = []
+
+        def judge(norm: float) -> bool:
+            told.append(norm)
+            return bool(np.isfinite(total) and np.isfinite(norm))
+
+        t, params = self.optimizer.steps / updates_per_t, self._params()
+        hyper = self.optimizer._update(params, grads, self.penalty, self.max_norm, None, t, judge)
+        if hyper is None:
+            self._nonfinite(total, told[0], grads)
             return None
-        t = self.optimizer.steps / updates_per_t
-        lr, *_ = self.optimizer._update(self.model.params, grads, self.penalty, self.max_norm, None, t)
-        return norm, lr
+        return told[0], hyper[0]
+
+    def _params(self) -> dict[str, Array]:
+        params: dict[str, Array] = self.model._checked() if type(self.model) is Linear else self.model.params
+        return params
 
     def _nonfinite(self, total: float, norm: float, grads: dict[str, Array]) -> None:
         """Say that an update was not made, or count it as skipped."""
@@ -451,7 +465,7 @@ class Trainer(Component):
             return total, mass
         model, loss = self.model, self.loss
         mass = loss._mass(loss._shape(data.n, model.n_outputs), data.weight)
-        weight, bias = model.params["weight"], model.params["bias"]
+        weight, bias = model._checked().values()
         return linear_value_and_grad(data.kernel, data.X, data.y, data.weight, weight, bias, None, None, 1.0), mass
 
     def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
@@ -480,6 +494,13 @@ class Trainer(Component):
     def __reduce__(self) -> tuple[Any, ...]:
         state = {"history": self.history, "epochs": self.epochs, "skipped": self.skipped, "engine": self.engine}
         return _construct, (type(self), self._arguments()), state
+
+
+def _end(callbacks: list[Callback]) -> None:
+    """Each callback that began has its end, in order, whatever the others do at theirs."""
+    with ExitStack() as ends:
+        for callback in reversed(callbacks):
+            ends.callback(callback.on_train_end)
 
 
 def _bar(epochs: int) -> Any:

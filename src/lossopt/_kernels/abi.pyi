@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 OPENMP: bool
 COMPILER: str
+FLAGS: str
 X86_LEVEL: int
 
 class Loss:

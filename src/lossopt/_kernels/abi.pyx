@@ -33,6 +33,9 @@ cdef extern from *:
     #else
     #define LOSSOPT_COMPILER "unknown"
     #endif
+    #ifndef LOSSOPT_FLAGS
+    #define LOSSOPT_FLAGS "unknown"
+    #endif
     /* The highest x86-64 level that both processor and operating system offer: 1 (baseline), 3 or 4. */
     #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
     static int lossopt_x86_level(void) {
@@ -73,6 +76,7 @@ cdef extern from *:
     const int lossopt_own   # OpenMP's number in this thread, as it was when this thread set ours
     const int LOSSOPT_OPENMP
     const char* LOSSOPT_COMPILER
+    const char* LOSSOPT_FLAGS
     int lossopt_x86_level() noexcept nogil
 
 cdef enum:
@@ -80,6 +84,7 @@ cdef enum:
 
 OPENMP = bool(LOSSOPT_OPENMP)
 COMPILER = LOSSOPT_COMPILER.decode()
+FLAGS = LOSSOPT_FLAGS.decode()
 X86_LEVEL = lossopt_x86_level()
 
 
@@ -145,6 +150,8 @@ cdef class Arrays:
             PyObject_GetBuffer(arrays[i], &self.views[i], PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
             self.count = i + 1
             self.data[i] = self.views[i].buf
+            if i and self.views[i].itemsize != self.itemsize:
+                raise TypeError("arrays of one step must have one precision")
             self.itemsize = self.views[i].itemsize
             self.sizes[i] = self.views[i].len // self.itemsize
             self.ranges[i].start = <size_t>self.views[i].buf

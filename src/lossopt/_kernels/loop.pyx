@@ -273,6 +273,8 @@ cdef class Stretch:
         cdef size_t size, room = batch if shuffled else 0       # rows that are gathered
         self.objective, self.loss, self.update = objective, loss, update
         self.params, self.grads, self.more, self.state = params, grads, more, state
+        if not params.count == grads.count == more.count == 2 or state.count != 2 * update.slots:
+            raise ValueError("params, grads and state must match")
         hold(self.data, (X, y, sample_weight), ())
         self.held = True
         self.itemsize = params.itemsize

@@ -61,6 +61,8 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
     cdef gradient_t smooth
     cdef double threshold
     cdef Py_ssize_t i
+    if grads.count != params.count or state.count != params.count * update.slots:
+        raise ValueError("params, grads and state must match")
     for i in range(update.hypers):
         numbers[i] = hyper[i]
     smooth.scale, smooth.clip = scale, clip
