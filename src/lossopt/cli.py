@@ -1,4 +1,4 @@
-"""The command line: ``lossopt demo`` and ``lossopt info``."""
+"""The command line: ``lossopt demo``, ``lossopt bench`` and ``lossopt info``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -155,6 +155,19 @@ def _flat(weight: Array, bias: Array) -> Array:
     return np.concatenate([weight.ravel(), bias])
 
 
+def bench(arguments: argparse.Namespace) -> int:
+    """Measure lossopt beside its NumPy twin, the machine's limit and, with --peers, the well-known libraries."""
+    from lossopt import bench as grid
+
+    plan = replace(grid.QUICK if arguments.quick else grid.FULL, peers=arguments.peers)
+    threads = arguments.threads or ([1] if arguments.quick or lo.info()["cores"] == 1 else [1, 2])
+    try:
+        grid.report(plan, threads, arguments.json, arguments.picture)
+    except grid.RefusedError as error:
+        return _refuse(str(error))
+    return 0
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Print what this build and machine are."""
     for key, value in lo.info().items():
@@ -177,6 +190,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     command.add_argument("--epochs", type=_count, default=EPOCHS, help="epochs a model (default %(default)s)")
     command.set_defaults(run=demo)
+    command = commands.add_parser(
+        "bench", help="measure lossopt beside its twin and its peers", description=bench.__doc__
+    )
+    command.add_argument("--quick", action="store_true", help="fewer sizes, one thread: under two minutes")
+    command.add_argument("--peers", action="store_true", help="beside torch, jax, scikit-learn, thinc, where installed")
+    command.add_argument("--threads", type=_count, nargs="+", metavar="N", help="for every side (default 1, then 2)")
+    command.add_argument("--json", metavar="FILE", help="write machine, versions and every time")
+    command.add_argument("--picture", metavar="FILE", help="draw the ratios")
+    command.set_defaults(run=bench)
     command = commands.add_parser("info", help="kernel level, threads, versions", description=info.__doc__)
     command.set_defaults(run=info)
     arguments = parser.parse_args(argv)
