@@ -206,7 +206,7 @@ class Optimizer(Component, ABC):
         clip_value: float | None,
         t: float,
         judge: Callable[[float], bool] | None = None,
-    ) -> tuple[float, ...] | None:
+    ) -> tuple[Any, ...] | None:
         """A step whose schedules are read at t; returns the hyperparameters it used, lr first.
 
         `judge` sees the norm of the gradients before anything is written: where it says no, there is no step, and None.
@@ -218,7 +218,9 @@ class Optimizer(Component, ABC):
                 raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
-        (hyper,) = self._table(np.array([t], dtype=np.float64)).tolist()
+        hyper: tuple[Any, ...] = self._hyper()
+        if any(isinstance(h, Schedule) for h in hyper):
+            hyper = tuple(self._table(np.array([t], dtype=np.float64))[0].tolist())
         l1, l2 = penalty._coefficients() if penalty is not None else (0.0, 0.0)
         scale, norm = 1.0, 0.0
         if max_norm is not None or judge is not None:
@@ -235,14 +237,14 @@ class Optimizer(Component, ABC):
             bound.memory,
             memory,
             bound.state_memory,
-            tuple(hyper),
+            hyper,
             self.steps,
             scale,
             np.inf if clip_value is None else clip_value,
             tuple(l1 if penalized else 0.0 for penalized in bound.penalized),
             tuple(l2 if penalized else 0.0 for penalized in bound.penalized),
         )
-        return tuple(hyper)
+        return hyper
 
     def _table(self, t: Array) -> Array:
         """The hyperparameters of the updates at the given t, a row each; what a schedule says is checked here."""
