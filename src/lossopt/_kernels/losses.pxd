@@ -179,7 +179,7 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
     cdef double[BLOCK] v
     cdef double others = 0, own = 0, dot = 0, mass = 1
     cdef floating top = -<floating>INF, zero = 0, share, x
-    cdef Py_ssize_t i, m, start, label = -1
+    cdef Py_ssize_t i, m, start, whole, label = -1
     cdef floating[TOGETHER] tops
     for i in range(TOGETHER):
         tops[i] = top
@@ -208,8 +208,14 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
             for i in range(m):
                 v[i] = <double>y[start + i]
             mass += block_sum(v, m)
-        for i in range(m):    # hot
-            e[i] = exp[floating](z[start + i] - top)
+        # filled up to whole vectors: what is left over would be computed one by one
+        whole = (m + TOGETHER - 1) // TOGETHER * TOGETHER
+        for i in range(m):
+            e[i] = z[start + i] - top
+        for i in range(m, whole):
+            e[i] = 0
+        for i in range(whole):    # hot
+            e[i] = exp[floating](e[i])
         if gradient != NULL:
             for i in range(m):
                 gradient[start + i] = e[i]
