@@ -35,12 +35,12 @@ def hot_lines():
 
 
 def copies(c_file, hot):
-    """How many C functions hold each hot line of this family."""
+    """How many C functions hold each hot line of this family, and of what it makes of csr.pxd."""
     found, function, where = defaultdict(set), "", None
     for line in c_file.read_text().splitlines():
         if line.startswith("#line"):
             match = re.match(r'#line (\d+) ".*_kernels/([^"]+)"', line)
-            where = (match[2], int(match[1])) if match and match[2].startswith(c_file.stem) else None
+            where = (match[2], int(match[1])) if match and match[2].split(".")[0] in (c_file.stem, "csr") else None
         elif line.startswith("static") and line.endswith("{"):
             function = line
         # Cython names a line more than once; the loop itself is where the C `for` stands

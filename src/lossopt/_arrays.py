@@ -2,18 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
+INDICES = (np.dtype(np.int32), np.dtype(np.int64))
+
+
+class Sparse(Protocol):
+    """What X may be besides an array: a matrix or array of scipy.sparse, in any of its formats."""
+
+    def tocsr(self) -> Any: ...
+
+
+Rows = ArrayLike | Sparse
+
+
+class CSR:
+    """Rows of a sparse matrix, as the kernels take them.
+
+    Row i has the numbers data[begin[i]:end[i]] in the columns indices[begin[i]:end[i]], in any order; numbers of the
+    same column add up. Rows of it, chosen by a slice or an index array, share its numbers.
+    """
+
+    __slots__ = ("begin", "data", "end", "indices", "shape")
+
+    def __init__(self, data: Array, indices: Array, begin: Array, end: Array, n_features: int) -> None:
+        self.data = data  # float64 or float32
+        self.indices = indices  # int32 or int64, 0 ... n_features - 1: nobody looks again
+        self.begin = begin  # int64
+        self.end = end
+        self.shape = len(begin), n_features
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Array) -> CSR:
+        return CSR(self.data, self.indices, self.begin[rows], self.end[rows], self.shape[1])
+
+    def __repr__(self) -> str:
+        return describe(self)
 
 
 def describe(x: Any) -> str:
     """What came, for an error: type, dtype and shape."""
+    if isinstance(x, CSR) or _is_sparse(x):
+        return f"sparse {x.dtype} matrix of shape {x.shape}"
     return f"{x.dtype} array of shape {x.shape}" if isinstance(x, np.ndarray) else f"{type(x).__name__} {x!r:.40}"
 
 
@@ -53,8 +95,42 @@ def written(name: str, x: Any, dtype: np.dtype[Any] | None = None, shape: tuple[
     return checked
 
 
-def matrix(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:
+def _is_sparse(x: Any) -> bool:
+    """Whether scipy.sparse made it, which need not be there."""
+    return any(base.__module__.startswith("scipy.sparse") for base in type(x).__mro__)
+
+
+def rows(x: Any) -> Any:
+    """Rows of whatever a model of one's own takes: something with a shape, to be indexed by rows."""
+    return x.tocsr() if _is_sparse(x) else np.asarray(x)
+
+
+def _csr(name: str, x: Any, dtype: np.dtype[Any] | None) -> CSR:
+    if len(x.shape) != 2:
+        raise ValueError(f"{name} must have shape (n_samples, n_features), got {describe(x)}")
+    if x.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold real numbers, got {describe(x)}")
+    x = x.tocsr()
+    (n, d), ends, indices = x.shape, np.asarray(x.indptr), np.asarray(x.indices)
+    if ends.dtype.kind not in "iu" or indices.dtype.kind not in "iu" or ends.shape != (n + 1,) or indices.ndim != 1:
+        raise ValueError(f"{name} must be valid CSR: indptr has {n + 1} integers, indices one for each number stored")
+    ends = ends.astype(np.int64)
+    if ends[0] < 0 or (ends[1:] < ends[:-1]).any() or ends[-1] > min(len(x.data), len(indices)):
+        raise ValueError(f"{name} must be valid CSR: indptr must not decrease, nor leave data and indices")
+    # there may be room behind the last row, with anything in it
+    indices = np.ascontiguousarray(indices[: ends[-1]], indices.dtype if indices.dtype in INDICES else np.int64)
+    if indices.size and (indices.min() < 0 or indices.max() >= d):
+        bad = indices.min() if indices.min() < 0 else indices.max()
+        raise ValueError(f"{name} must be valid CSR: indices must lie in 0 ... {d - 1}, got {bad}")
+    return CSR(floats(name, x.data[: ends[-1]], dtype), indices, ends[:-1], ends[1:], d)
+
+
+def matrix(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array | CSR:
     """Rows of features (n, d), read."""
+    if isinstance(x, CSR):
+        return CSR(floats(name, x.data, dtype), x.indices, x.begin, x.end, x.shape[1])
+    if _is_sparse(x):
+        return _csr(name, x, dtype)
     array = floats(name, x, dtype)
     if array.ndim != 2:
         raise ValueError(f"{name} must have shape (n_samples, n_features), got {describe(array)}")
@@ -94,7 +170,8 @@ def kept(y: Array) -> Array:
 def apart(name: str, out: Array, **others: Any) -> None:
     """Refuse memory that out shares with an array that is read, as it came."""
     for other, array in others.items():
-        if isinstance(array, np.ndarray) and np.may_share_memory(out, array):
+        parts = (array.data, array.indices, array.begin, array.end) if isinstance(array, CSR) else (array,)
+        if any(isinstance(part, np.ndarray) and np.may_share_memory(out, part) for part in parts):
             raise ValueError(f"{name} overlaps {other}: give it memory of its own")
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lossopt import _arrays, _kernels
+from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
 from lossopt.objective import linear_predict
 
@@ -80,7 +81,7 @@ class Linear(Component):
             "weight": start[:weights].reshape(self.n_outputs, self.n_features).astype(dtype),
             "bias": start[weights:].astype(dtype),
         }
-        self._X: Array | None = None
+        self._X: Array | CSR | None = None
 
     def _checked(self) -> dict[str, Array]:
         """The parameters in a fixed order, as the kernels expect them: anyone may have put others in their place."""
@@ -90,12 +91,12 @@ class Linear(Component):
         dtype = np.dtype(self.dtype)
         return {n: _arrays.written(f"params[{n!r}]", self.params[n], dtype, shape) for n, shape in shapes.items()}
 
-    def predict(self, X: ArrayLike) -> Array:
+    def predict(self, X: Rows) -> Array:
         """Raw scores of the rows of X.
 
         Parameters
         ----------
-        X : array (n, n_features)
+        X : array or CSR (n, n_features)
 
         Returns
         -------
@@ -107,18 +108,20 @@ class Linear(Component):
         ValueError, TypeError
             X is not (n, n_features) numbers.
         """
-        X = _arrays.matrix("X", X, np.dtype(self.dtype))
+        return self._scores(_arrays.matrix("X", X, np.dtype(self.dtype)))
+
+    def _scores(self, X: Array | CSR) -> Array:
         if X.shape[1] != self.n_features:
             raise ValueError(f"X must have {self.n_features} features, got {_arrays.describe(X)}")
         params = self._checked()
         return linear_predict(X, params["weight"], params["bias"])
 
-    def forward(self, X: ArrayLike) -> Array:
+    def forward(self, X: Rows) -> Array:
         """`predict`, and keep X for `backward`.
 
         Parameters
         ----------
-        X : array (n, n_features)
+        X : array or CSR (n, n_features)
 
         Returns
         -------
@@ -129,9 +132,9 @@ class Linear(Component):
         ValueError, TypeError
             As for `predict`.
         """
-        X = _arrays.matrix("X", X, np.dtype(self.dtype))
-        prediction = self.predict(X)
-        self._X = X
+        read = _arrays.matrix("X", X, np.dtype(self.dtype))
+        prediction = self._scores(read)
+        self._X = read
         return prediction
 
     def backward(self, grad_prediction: ArrayLike) -> dict[str, Array]:
@@ -158,7 +161,7 @@ class Linear(Component):
         if g.shape != shape:
             raise ValueError(f"grad_prediction must have shape {shape}, got {_arrays.describe(g)}")
         grads = {name: np.empty_like(x) for name, x in self._checked().items()}
-        if self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
+        if isinstance(self._X, CSR) or self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
             _kernels.linear.gradient(self._X, g, grads["weight"], grads["bias"])
         else:
             grads["weight"][...] = g.T @ self._X

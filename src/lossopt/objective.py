@@ -9,19 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lossopt import _arrays, _kernels
+from lossopt._arrays import CSR, Rows
 from lossopt._component import Component
 from lossopt.losses import Loss
 from lossopt.penalties import Penalty
 
 Array = NDArray[Any]
 
-# rows a product of more outputs than the kernels take: the block of X and its predictions stay in the last cache
+# rows a product of more outputs than the dense kernels take: the block of X and its predictions stay in the last cache
 _BLAS_ROWS = 1024
 
 
 def linear_value_and_grad(
     kernel: Any,
-    X: Array,
+    X: Array | CSR,
     y: Array,
     sample_weight: Array | None,
     weight: Array,
@@ -32,9 +33,9 @@ def linear_value_and_grad(
 ) -> float:
     """Sum of sample_weight * loss under a linear model, and scale times its gradient, from one pass over X.
 
-    With more outputs than the kernels take, the products are BLAS's, on blocks of rows.
+    With more outputs than the dense kernels take, the products are BLAS's, on blocks of rows; CSR never needs it.
     """
-    if len(weight) <= _kernels.linear.MOST_OUTPUTS:
+    if isinstance(X, CSR) or len(weight) <= _kernels.linear.MOST_OUTPUTS:
         value = _kernels.linear.value_and_grad(kernel, X, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
         return float(value)
     total = 0.0
@@ -63,10 +64,10 @@ def linear_value_and_grad(
     return total
 
 
-def linear_predict(X: Array, weight: Array, bias: Array | None) -> Array:
+def linear_predict(X: Array | CSR, weight: Array, bias: Array | None) -> Array:
     """Raw scores, (n,) for one output or (n, k)."""
     k = len(weight)
-    if k > _kernels.linear.MOST_OUTPUTS:
+    if k > _kernels.linear.MOST_OUTPUTS and not isinstance(X, CSR):
         z = X @ weight.T
         return z if bias is None else z + bias
     out = np.empty(len(X) if k == 1 else (len(X), k), X.dtype)
@@ -83,8 +84,10 @@ class Objective(Component):
 
     Parameters
     ----------
-    X : array (n_samples, n_features)
-        float64 or float32, read-only and memory-mapped ones included; other layouts and types are converted here, once.
+    X : array or CSR (n_samples, n_features)
+        float64 or float32, read-only and memory-mapped ones included; other layouts and types, and other formats of
+        scipy.sparse, are converted here, once. CSR keeps its indices, int32 or int64; they need not be sorted, and
+        numbers in the same place add up.
     y : array
         Targets as the loss takes them; they are checked here, once.
     loss : Loss
@@ -109,7 +112,7 @@ class Objective(Component):
 
     def __init__(
         self,
-        X: ArrayLike,
+        X: Rows,
         y: ArrayLike,
         loss: Loss,
         penalty: Penalty | None = None,
@@ -250,13 +253,13 @@ class Objective(Component):
         """The value alone."""
         return self.value_and_grad(w)[0]
 
-    def predict(self, w: ArrayLike, X: ArrayLike) -> Array:
+    def predict(self, w: ArrayLike, X: Rows) -> Array:
         """Raw scores of the rows of X under w.
 
         Parameters
         ----------
         w : array (size,)
-        X : array (n, n_features)
+        X : array or CSR (n, n_features)
 
         Returns
         -------
@@ -268,11 +271,11 @@ class Objective(Component):
         ValueError, TypeError
             w or X has the wrong shape or holds no real numbers.
         """
-        X = _arrays.matrix("X", X, self.X.dtype)
-        if X.shape[1] != self.X.shape[1]:
-            raise ValueError(f"X must have {self.X.shape[1]} features, got {_arrays.describe(X)}")
+        read = _arrays.matrix("X", X, self.X.dtype)
+        if read.shape[1] != self.X.shape[1]:
+            raise ValueError(f"X must have {self.X.shape[1]} features, got {_arrays.describe(read)}")
         weight, bias = self.unpack(_arrays.floats("w", w, self.X.dtype))
-        return linear_predict(X, weight, bias if self.fit_intercept else None)
+        return linear_predict(read, weight, bias if self.fit_intercept else None)
 
 
 def check_gradient(f: Callable[[Array], Any] | Objective, w: ArrayLike) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lossopt import _arrays, _kernels
+from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
 from lossopt._kernels import loop
 from lossopt.callbacks import Callback
@@ -27,12 +28,12 @@ Array = NDArray[Any]
 class _Data:
     """Rows to train on or to look at, checked once; a linear model's targets are bound to its kernel."""
 
-    def __init__(self, trainer: Trainer, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def __init__(self, trainer: Trainer, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         model, loss = trainer.model, trainer.loss
         linear = type(model) is Linear
-        self.X = _arrays.matrix("X", X, np.dtype(model.dtype)) if linear else np.asarray(X)
+        self.X: Any = _arrays.matrix("X", X, np.dtype(model.dtype)) if linear else _arrays.rows(X)
         self.y = np.asarray(y)
-        self.n = len(self.X) if self.X.ndim else 0
+        self.n = self.X.shape[0] if self.X.shape else 0
         if self.y.shape[:1] != (self.n,):
             raise ValueError(f"y must have a target for each of the {self.n} rows of X, got {_arrays.describe(self.y)}")
         dtype = next((x.dtype for x in model.params.values()), _arrays.FLOATS[0])
@@ -45,7 +46,7 @@ class _Data:
             self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y, "y")
             self.y = _arrays.kept(bound)
 
-    def part(self, rows: Any) -> tuple[Array, Array, Array | None]:
+    def part(self, rows: Any) -> tuple[Any, Array, Array | None]:
         return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
 
 
@@ -198,7 +199,7 @@ class Trainer(Component):
 
     def fit(
         self,
-        X: ArrayLike,
+        X: Rows,
         y: ArrayLike,
         epochs: int = 1,
         validation: tuple[Any, ...] | None = None,
@@ -209,7 +210,8 @@ class Trainer(Component):
 
         Parameters
         ----------
-        X : array (n, n_features), or what the model's forward takes
+        X : array or CSR (n, n_features), or what the model's forward takes
+            Rows of CSR are read where they stand, in whatever order; a model of your own is given scipy's CSR.
         y : array
             Targets as the loss takes them.
         epochs : int
@@ -381,6 +383,8 @@ class Trainer(Component):
         """Why the compiled loop cannot run here, if it cannot."""
         if type(self.model) is not Linear:
             return f"the model is {type(self.model).__name__}, not lossopt's Linear"
+        if isinstance(data.X, CSR):
+            return "X is sparse"
         if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS:
             return f"the model has {self.model.n_outputs} outputs, more than {_kernels.linear.MOST_OUTPUTS}"
         if any(callback._watches_batches() for callback in self.callbacks):
@@ -468,7 +472,7 @@ class Trainer(Component):
         weight, bias = model._checked().values()
         return linear_value_and_grad(data.kernel, data.X, data.y, data.weight, weight, bias, None, None, 1.0), mass
 
-    def evaluate(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def evaluate(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss of the model as it stands, without penalty: the data term.
 
         Parameters

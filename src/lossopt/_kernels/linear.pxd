@@ -1,5 +1,6 @@
 # Linear predictor, loss and gradient in one pass over X, header only. A block of rows is read from memory once: its
-# predictions and their derivatives stay in the first cache while its gradient is added up. Up to WIDE outputs.
+# predictions and their derivatives stay in the first cache while its gradient is added up. Dense X, up to WIDE outputs;
+# CSR is in csr.pxd.
 
 from cython cimport floating
 

@@ -1,12 +1,18 @@
-"""Linear objectives over buffers. Doors to linear.pxd, one module a level."""
+"""Linear objectives over buffers. Doors to linear.pxd and csr.pxd, one module a level.
 
-from cpython.buffer cimport Py_buffer
+x is an array (n, d), or CSR: an object of shape (n, d) with arrays `data`, `indices`, and `begin` and `end` (n,) in int64,
+which say where a row's numbers stand. The columns must lie in range: nothing here looks.
+"""
+
+from cpython.buffer cimport Py_buffer, PyObject_CheckBuffer
 from cython cimport floating
 from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
 from lossopt._kernels.abi cimport Loss, Pass, hold, release, threads
+from lossopt._kernels.csr cimport *
 from lossopt._kernels.linear cimport *
 from lossopt._kernels.math cimport add, sum_t
 
@@ -98,6 +104,8 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
     cdef Py_buffer[7] b
     cdef double result
     cdef Py_ssize_t n, d, k
+    if not PyObject_CheckBuffer(x):
+        return sparse_value_and_grad(loss, x, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
     n, d = x.shape
     k = weight.shape[0]
     cdef double* scratch = <double*>malloc(scratch_size(n, d, k) * sizeof(double))
@@ -137,6 +145,8 @@ def predict(x, weight, bias, out):
     """out (n, k) or (n,) = x (n, d) times weight (k, d) transposed, plus bias (k,) or None."""
     cdef Py_buffer[4] b
     cdef Py_ssize_t n, d, k = weight.shape[0]
+    if not PyObject_CheckBuffer(x):
+        return sparse_predict(x, weight, bias, out)
     n, d = x.shape
     hold(b, (x, weight, bias), (out,))
     try:
@@ -165,6 +175,8 @@ def gradient(x, g, weight, bias):
     """weight (k, d) = g (n, k) transposed times x (n, d); bias (k,) = the sum of g's rows."""
     cdef Py_buffer[4] b
     cdef Py_ssize_t n, d, k = weight.shape[0]
+    if not PyObject_CheckBuffer(x):
+        return sparse_gradient(x, g, weight, bias)
     n, d = x.shape
     cdef double* sums = <double*>calloc(k * d + k + 1, sizeof(double))
     if sums == NULL:
@@ -183,3 +195,248 @@ def gradient(x, g, weight, bias):
             release(b, 4)
     finally:
         free(sums)
+
+
+# ---- CSR
+
+
+cdef void sparse_layout(sparse_t* t) noexcept nogil:
+    """Chunks and blocks of rows, from the shape alone."""
+    # a chunk's gradient is cleared, filled and added up: little beside its rows, if they hold 16 times as many numbers
+    cdef Py_ssize_t least = max(<Py_ssize_t>8192, 16 * (t.d + ROWS))
+    # all chunks together: 8 MiB, or a sixth of the memory of X, unless one alone takes more
+    cdef Py_ssize_t room = max(<Py_ssize_t>(1 << 20), t.nnz // 4)
+    # a cache may not hold weights and gradient at once: as many numbers of X as there are weights go by before the two
+    # change places, and no more rows than features, whose predictions wait meanwhile
+    t.block = <Py_ssize_t>min(<double>t.d, <double>t.d * <double>t.k * <double>t.n / <double>(t.nnz + 1))
+    t.block = min(t.block, t.n) // ROWS * ROWS + ROWS
+    t.each = t.k * (t.d + 1 + t.block)
+    t.count = min(min(<Py_ssize_t>CHUNKS, t.n // (4 * ROWS)), min(t.nnz // least, room // max(t.each, <Py_ssize_t>1)))
+    t.count = max(t.count, <Py_ssize_t>1)
+    t.size = ((t.n + t.count - 1) // t.count + ROWS - 1) // ROWS * ROWS
+    t.count = (t.n + t.size - 1) // max(t.size, <Py_ssize_t>1)
+    if t.grad_weight == NULL:
+        t.block = ROWS
+        t.each = t.k * t.block
+
+
+cdef void sparse_backward(Py_ssize_t n, Py_ssize_t k, const floating* x, const index_t* at, const int64_t* begin,
+                          const int64_t* end, const floating* g, double* weight, double* bias) noexcept nogil:
+    """weight (d, k) += n rows transposed times g (n, k), bias (k,) or NULL += the sum of g's rows.
+    Not inline: in a larger function its loops run out of registers."""
+    cdef floating[WIDE] own
+    cdef floating zero = 0
+    cdef Py_ssize_t c, i, m, p, r
+    cdef double* to
+    for r in range(n):
+        c = 0
+        while c < k:
+            m = min(<Py_ssize_t>WIDE, k - c)
+            # outputs that add nothing are not multiplied by X, which may be NaN where the row's weight is 0
+            while m and g[r * k + c + m - 1] == zero:
+                m -= 1
+            for i in range(m):
+                own[i] = g[r * k + c + i]
+            if m == 1:
+                for p in range(begin[r], end[r]):
+                    weight[at[p] * k + c] += <double>(own[0] * x[p])
+            elif m:
+                for p in range(begin[r], end[r]):
+                    to = weight + at[p] * k + c
+                    for i in range(m):    # hot
+                        to[i] += <double>(own[i] * x[p])
+            c += WIDE
+        if bias != NULL:
+            for c in range(k):
+                bias[c] += <double>g[r * k + c]
+
+
+cdef void sparse_chunk(Loss loss, const sparse_t* t, Py_ssize_t c, const floating* x, const index_t* at) noexcept nogil:
+    """What objective_rows does, a block of rows at a time."""
+    cdef Py_ssize_t item = loss.target_size if loss.target_size else t.k * <Py_ssize_t>sizeof(floating)
+    cdef bint wanted = t.grad_weight != NULL
+    cdef double* grad = t.partials + c * t.each
+    cdef floating* z = <floating*>(grad + (t.k * (t.d + 1) if wanted else 0))
+    cdef floating* own
+    cdef floating[ROWS] factor
+    cdef floating[ROWS] values
+    cdef const floating* row_weight = NULL
+    cdef Py_ssize_t m, r, stop, start = c * t.size, last = min(t.n, (c + 1) * t.size)
+    while start < last:
+        stop = min(start + t.block, last)
+        sparse_forward[floating, index_t](
+            stop - start, last - stop, t.d, t.k, x, at, t.begin + start, t.end + start, <const floating*>t.weight,
+            <const floating*>t.side, <const floating*>t.bias, z)
+        r = start
+        while r < stop:
+            m = min(<Py_ssize_t>ROWS, stop - r)
+            own = z + (r - start) * t.k
+            if t.sample_weight != NULL:
+                row_weight = <const floating*>t.sample_weight + r
+            weigh[floating](m, row_weight, t.scale, factor)
+            rows[floating](loss, m, t.k, own, t.y + r * item, factor, values, own if wanted else NULL)
+            add(&t.values[c], total[floating](m, values, row_weight))
+            r += ROWS
+        if wanted:
+            sparse_backward[floating, index_t](stop - start, t.k, x, at, t.begin + start, t.end + start, z, grad,
+                                               NULL if t.grad_bias == NULL else grad + t.k * t.d)
+        start = stop
+
+
+cdef void sparse_gradients(const sparse_t* t, const floating* like) noexcept nogil:
+    cdef floating* bias = <floating*>t.grad_bias
+    cdef Py_ssize_t c, i, spans = (t.d + SPAN - 1) // SPAN
+    cdef int workers = threads(t.count * t.d * t.k, spans)
+    if workers == 1:
+        for i in range(spans):
+            sparse_gather[floating](t, i * SPAN, like)
+    else:
+        for i in prange(spans, num_threads=workers, schedule="static"):
+            sparse_gather[floating](t, i * SPAN, like)
+    if bias != NULL:
+        for c in range(1, t.count):
+            for i in range(t.k):
+                t.partials[t.k * t.d + i] += t.partials[c * t.each + t.k * t.d + i]
+        for i in range(t.k):
+            bias[i] = <floating>t.partials[t.k * t.d + i]
+
+
+cdef double sparse_run(Loss loss, const sparse_t* t, const floating* x, const index_t* at) noexcept nogil:
+    cdef Py_ssize_t c
+    cdef int workers = threads(t.nnz * t.k, t.count)
+    cdef sum_t whole
+    sparse_turn[floating](t, x)
+    if workers == 1:
+        for c in range(t.count):
+            sparse_chunk[floating, index_t](loss, t, c, x, at)
+    else:
+        # chunks have as many rows, but not as many numbers
+        for c in prange(t.count, num_threads=workers, schedule="dynamic"):
+            sparse_chunk[floating, index_t](loss, t, c, x, at)
+    whole.total = whole.rest = 0
+    for c in range(t.count):
+        add(&whole, t.values[c].total)
+        add(&whole, t.values[c].rest)
+    if t.grad_weight != NULL:
+        sparse_gradients[floating](t, x)
+    return whole.total + whole.rest
+
+
+cdef void sparse_scores(const sparse_t* t, Py_ssize_t r, Py_ssize_t n, const floating* x, const index_t* at,
+                        floating* out) noexcept nogil:
+    sparse_forward[floating, index_t](
+        n, t.n - r - n, t.d, t.k, x, at, t.begin + r, t.end + r, <const floating*>t.weight, <const floating*>t.side,
+        <const floating*>t.bias, out + r * t.k)
+
+
+cdef void sparse_predictions(const sparse_t* t, const floating* x, const index_t* at, floating* out) noexcept nogil:
+    cdef Py_ssize_t c, count = (t.n + ROWS - 1) // ROWS
+    cdef int workers = threads(t.nnz * t.k, count)
+    sparse_turn[floating](t, x)
+    if workers == 1:
+        sparse_scores[floating, index_t](t, 0, t.n, x, at, out)
+    else:
+        for c in prange(count, num_threads=workers, schedule="static"):
+            sparse_scores[floating, index_t](t, c * ROWS, min(<Py_ssize_t>ROWS, t.n - c * ROWS), x, at, out)
+
+
+cdef void sparse_transposed(const sparse_t* t, const floating* x, const index_t* at, const floating* g) noexcept nogil:
+    sparse_backward[floating, index_t](t.n, t.k, x, at, t.begin, t.end, g, t.partials, t.partials + t.k * t.d)
+    sparse_gradients[floating](t, x)
+
+
+cdef int sparse_open(sparse_t* t, Py_buffer* b, x, Py_ssize_t k, tuple read, tuple written) except -1:
+    """Take the buffers of x, four of them, and of the other arrays; fill in what x says."""
+    memset(t, 0, sizeof(sparse_t))
+    t.n, t.d = x.shape
+    t.k = k
+    hold(b, (x.data, x.indices, x.begin, x.end, *read), written)
+    t.begin, t.end = <const int64_t*>b[2].buf, <const int64_t*>b[3].buf
+    t.nnz = sparse_count(t.n, t.begin, t.end)
+    return 0
+
+
+cdef int sparse_side(sparse_t* t, Py_ssize_t itemsize) except -1:
+    """Room for the weights of a feature side by side, where enough numbers use them."""
+    if t.k > 1 and t.nnz >= t.d:
+        t.side = calloc(t.d * t.k + SIDE, itemsize)
+        if t.side == NULL:
+            raise MemoryError
+    return 0
+
+
+cdef void sparse_close(sparse_t* t, Py_buffer* b, int count) noexcept:
+    free(t.values)
+    free(t.partials)
+    free(t.side)
+    release(b, count)
+
+
+cdef sparse_value_and_grad(Loss loss, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale):
+    cdef Py_buffer[10] b
+    cdef sparse_t t
+    cdef double result
+    sparse_open(&t, b, x, weight.shape[0], (y, sample_weight, weight, bias), (grad_weight, grad_bias))
+    try:
+        t.y, t.sample_weight, t.weight, t.bias = <const char*>b[4].buf, b[5].buf, b[6].buf, b[7].buf
+        t.grad_weight, t.grad_bias, t.scale = b[8].buf, b[9].buf, scale
+        sparse_layout(&t)
+        sparse_side(&t, b[0].itemsize)
+        t.values = <sum_t*>calloc(t.count + 1, sizeof(sum_t))
+        t.partials = <double*>calloc(t.count * t.each + 1, sizeof(double))
+        if t.values == NULL or t.partials == NULL:
+            raise MemoryError
+        with nogil:
+            if b[0].itemsize == 8 and b[1].itemsize == 8:
+                result = sparse_run[double, int64_t](loss, &t, <const double*>b[0].buf, <const int64_t*>b[1].buf)
+            elif b[0].itemsize == 8:
+                result = sparse_run[double, int32_t](loss, &t, <const double*>b[0].buf, <const int32_t*>b[1].buf)
+            elif b[1].itemsize == 8:
+                result = sparse_run[float, int64_t](loss, &t, <const float*>b[0].buf, <const int64_t*>b[1].buf)
+            else:
+                result = sparse_run[float, int32_t](loss, &t, <const float*>b[0].buf, <const int32_t*>b[1].buf)
+    finally:
+        sparse_close(&t, b, 10)
+    return result
+
+
+cdef sparse_predict(x, weight, bias, out):
+    cdef Py_buffer[7] b
+    cdef sparse_t t
+    sparse_open(&t, b, x, weight.shape[0], (weight, bias), (out,))
+    try:
+        t.weight, t.bias = b[4].buf, b[5].buf
+        sparse_side(&t, b[0].itemsize)
+        with nogil:
+            if b[0].itemsize == 8 and b[1].itemsize == 8:
+                sparse_predictions(&t, <const double*>b[0].buf, <const int64_t*>b[1].buf, <double*>b[6].buf)
+            elif b[0].itemsize == 8:
+                sparse_predictions(&t, <const double*>b[0].buf, <const int32_t*>b[1].buf, <double*>b[6].buf)
+            elif b[1].itemsize == 8:
+                sparse_predictions(&t, <const float*>b[0].buf, <const int64_t*>b[1].buf, <float*>b[6].buf)
+            else:
+                sparse_predictions(&t, <const float*>b[0].buf, <const int32_t*>b[1].buf, <float*>b[6].buf)
+    finally:
+        sparse_close(&t, b, 7)
+
+
+cdef sparse_gradient(x, g, weight, bias):
+    cdef Py_buffer[7] b
+    cdef sparse_t t
+    sparse_open(&t, b, x, weight.shape[0], (g,), (weight, bias))
+    try:
+        t.grad_weight, t.grad_bias, t.count = b[5].buf, b[6].buf, 1
+        t.partials = <double*>calloc(t.k * (t.d + 1) + 1, sizeof(double))
+        if t.partials == NULL:
+            raise MemoryError
+        with nogil:
+            if b[0].itemsize == 8 and b[1].itemsize == 8:
+                sparse_transposed(&t, <const double*>b[0].buf, <const int64_t*>b[1].buf, <const double*>b[4].buf)
+            elif b[0].itemsize == 8:
+                sparse_transposed(&t, <const double*>b[0].buf, <const int32_t*>b[1].buf, <const double*>b[4].buf)
+            elif b[1].itemsize == 8:
+                sparse_transposed(&t, <const float*>b[0].buf, <const int64_t*>b[1].buf, <const float*>b[4].buf)
+            else:
+                sparse_transposed(&t, <const float*>b[0].buf, <const int32_t*>b[1].buf, <const float*>b[4].buf)
+    finally:
+        sparse_close(&t, b, 7)

@@ -123,13 +123,23 @@ class losses:  # noqa: N801
         return bool(np.any((x < 0) | (x >= k)))
 
 
+def _stored(x: Any) -> tuple[Array, Array, Array]:
+    """Row, column and value of each number of CSR."""
+    lengths = x.end - x.begin
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    # where a row begins in x, less where it begins among the numbers of these rows
+    place = np.arange(len(row)) + (x.begin - (np.cumsum(lengths) - lengths))[row]
+    return row, x.indices[place], x.data[place]
+
+
 class linear:  # noqa: N801
+    # x is an array (n, d), or CSR: an object with shape, data, indices, begin and end
     MOST_OUTPUTS = 32
 
     @staticmethod
     def value_and_grad(
         loss: Loss,
-        x: Array,
+        x: Any,
         y: Array,
         sample_weight: Array | None,
         weight: Array,
@@ -138,26 +148,36 @@ class linear:  # noqa: N801
         grad_bias: Array | None,
         scale: float,
     ) -> float:
-        z = np.empty((len(x), len(weight)), x.dtype)
+        z = np.empty((len(x), len(weight)), weight.dtype)
         linear.predict(x, weight, bias, z)
         value = losses.value_and_grad(
             loss, z, y, sample_weight, z if grad_weight is not None else None, len(weight), scale
         )
         if grad_weight is not None:
-            grad_weight[...] = z.T @ x
-        if grad_bias is not None:
-            grad_bias[...] = z.sum(axis=0)
+            linear.gradient(x, z, grad_weight, np.empty_like(weight[:, 0]) if grad_bias is None else grad_bias)
         return value
 
     @staticmethod
-    def predict(x: Array, weight: Array, bias: Array | None, out: Array) -> None:
-        z = x @ weight.T
+    def predict(x: Any, weight: Array, bias: Array | None, out: Array) -> None:
+        if isinstance(x, np.ndarray):
+            z = x @ weight.T
+        else:
+            row, column, number = _stored(x)
+            z = np.zeros((len(x), len(weight)), weight.dtype)
+            np.add.at(z, row, number[:, None] * weight.T[column])
         out[...] = (z if bias is None else z + bias).reshape(out.shape)
 
     @staticmethod
-    def gradient(x: Array, g: Array, weight: Array, bias: Array) -> None:
-        weight[...] = g.reshape(len(x), len(weight)).T @ x
-        bias[...] = g.reshape(len(x), len(weight)).sum(axis=0)
+    def gradient(x: Any, g: Array, weight: Array, bias: Array) -> None:
+        g = g.reshape(len(x), len(weight))
+        if isinstance(x, np.ndarray):
+            weight[...] = g.T @ x
+        else:
+            row, column, number = _stored(x)
+            turned = np.zeros(weight.shape[::-1], weight.dtype)
+            np.add.at(turned, column, number[:, None] * g[row])
+            weight[...] = turned.T
+        bias[...] = g.sum(axis=0)
 
 
 def _soft(x: Array, threshold: Any) -> Array:
