@@ -88,6 +88,8 @@ class Objective(Component):
         float64 or float32, read-only and memory-mapped ones included; other layouts and types, and other formats of
         scipy.sparse, are converted here, once. CSR keeps its indices, int32 or int64; they need not be sorted, and
         numbers in the same place add up.
+        What is not converted is not copied: do not change X while the objective lives; the indices of a CSR are checked
+        here and nowhere else, and changing them later would let a kernel read and write outside its arrays.
     y : array
         Targets as the loss takes them; they are checked here, once.
     loss : Loss
