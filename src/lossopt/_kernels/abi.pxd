@@ -4,12 +4,21 @@
 from cpython.buffer cimport Py_buffer
 from libc.stdint cimport int64_t
 
+from lossopt._kernels.math cimport lanes_t
+
 # A block of a loss that sees one output at a time: n <= 256 predictions z and targets y; value and gradient are n
 # numbers each and never overlap the inputs.
 ctypedef void (*block_f64)(const void* constants, Py_ssize_t n, const double* z, const double* y,
                            double* value, double* gradient) noexcept nogil
 ctypedef void (*block_f32)(const void* constants, Py_ssize_t n, const float* z, const float* y,
                            float* value, float* gradient) noexcept nogil
+
+# Any number of predictions of such a loss at once: gradient becomes factor times theirs and may be z itself; the values
+# are added to sums.
+ctypedef void (*flat_f64)(const void* constants, Py_ssize_t n, const double* z, const double* y, double factor,
+                          double* gradient, lanes_t* sums) noexcept nogil
+ctypedef void (*flat_f32)(const void* constants, Py_ssize_t n, const float* z, const float* y, float factor,
+                          float* gradient, lanes_t* sums) noexcept nogil
 
 # n rows of a loss that sees all k outputs of a row together: one value a row; the gradient (NULL: not wanted) comes
 # multiplied by the row's own factor and may be written over z.
@@ -46,13 +55,15 @@ cdef struct range_t:
 cdef class Loss:
     cdef block_f64 block64
     cdef block_f32 block32
+    cdef flat_f64 flat64                    # NULL: made of blocks
+    cdef flat_f32 flat32
     cdef rows_f64 rows64
     cdef rows_f32 rows32
     cdef double constants[8]
     cdef readonly Py_ssize_t target_size    # bytes of a target item where it is not the prediction's own: labels
 
     @staticmethod
-    cdef Loss of_block(void* f64, void* f32, const void* constants, size_t size)
+    cdef Loss of_block(void* f64, void* f32, void* flat64, void* flat32, const void* constants, size_t size)
     @staticmethod
     cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels)
 

@@ -92,8 +92,9 @@ cdef class Loss:
     """A loss as the kernels take it: its function in both precisions, and its constants."""
 
     @staticmethod
-    cdef Loss of_block(void* f64, void* f32, const void* constants, size_t size):
+    cdef Loss of_block(void* f64, void* f32, void* flat64, void* flat32, const void* constants, size_t size):
         cdef Loss self = Loss.__new__(Loss)
+        self.flat64, self.flat32 = <flat_f64>flat64, <flat_f32>flat32
         self.block64, self.block32 = <block_f64>f64, <block_f32>f32
         memcpy(self.constants, constants, size)
         return self

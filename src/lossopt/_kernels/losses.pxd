@@ -8,16 +8,21 @@ from cython cimport floating
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, block_f32, block_f64, rows_f32, rows_f64
-from lossopt._kernels.math cimport BLOCK, INF, block_sum, exp, fabs, log, log1p, log1p_unit
+from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp_down, fabs, fma, lane_sum, lanes_t, log, log1p
+from lossopt._kernels.math cimport log1p_unit
 
 cdef enum:
     ROWS = 64           # rows of several outputs at a time
     FEW = 64            # with at most so many classes softmax takes rows as lanes,
     TOGETHER = 32       # so many at once: loops of 16 are unrolled before gcc looks for vectors
+    PIECE = 64          # classes whose exponentials are added up as they are, before they join a sum in double
 
 # ---- one output at a time
 
 cdef struct mse_t:
+    double unused
+
+cdef struct logistic_t:     # bce_t with a weight of 1, and no smoothing
     double unused
 
 cdef struct bce_t:
@@ -30,6 +35,7 @@ cdef struct bce_probability_t:
 
 ctypedef fused loss_t:
     mse_t
+    logistic_t
     bce_t
     bce_probability_t
 
@@ -40,17 +46,21 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
     if loss_t is mse_t:
         value[0] = (z - y) * (z - y)
         gradient[0] = <floating>2 * (z - y)
-    elif loss_t is bce_t:
-        # p and q weigh the two classes; each tail is formed without cancellation, from exp(-|z|)
-        y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
-        p = y * <floating>c.positive
+    elif loss_t is logistic_t or loss_t is bce_t:
+        # p and q weigh the two classes; each tail is formed without cancellation, from first = exp(-|z|)
+        p = y
+        if loss_t is bce_t:
+            y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
+            p = y * <floating>c.positive
         q = one - y
         s = log1p_unit[floating](first)
-        value[0] = (p + q) * s + (q if z > zero else p) * fabs[floating](z)
+        if loss_t is bce_t:
+            s *= p + q
+        value[0] = s + (z * q if z > zero else -z * p)
         s = one / (one + first)
-        up = (first if z < zero else one) * s
-        down = (one if z < zero else first) * s
-        gradient[0] = q * up - p * down
+        up = q if z < zero else -p
+        down = -p if z < zero else q
+        gradient[0] = fma[floating](up, first, down) * s
     elif loss_t is bce_probability_t:
         y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
         p = y * <floating>c.positive
@@ -62,8 +72,8 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
 
 cdef inline floating first_half(loss_t* c, floating z) noexcept nogil:
     """What a point needs that is heavy enough to spill registers when it stands in the same loop."""
-    if loss_t is bce_t:
-        return exp[floating](-fabs[floating](z))
+    if loss_t is logistic_t or loss_t is bce_t:
+        return exp_down[floating](-fabs[floating](z))
     else:
         return z
 
@@ -79,6 +89,66 @@ cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z,
     for i in range(n):    # hot
         point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
 
+
+
+cdef inline void sixteen(loss_t* c, const floating* z, const floating* y, const floating* first, floating factor,
+                         floating* gradient, double* total, double* rest) noexcept nogil:
+    """A prediction a lane; gradient may be z."""
+    cdef floating[LANES] g
+    cdef double t
+    cdef floating v
+    cdef Py_ssize_t i
+    for i in range(LANES):    # hot
+        point[loss_t, floating](c, z[i], y[i], first[i], &v, &g[i])
+        g[i] *= factor
+        t = total[i] + <double>v
+        # a float leaves a double's sum nothing to compensate
+        if floating is double:
+            rest[i] += v - (t - total[i])
+        total[i] = t
+    # not by memcpy: gcc would keep the sums in memory
+    for i in range(LANES):
+        gradient[i] = g[i]
+
+
+cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, const floating* y, floating factor,
+                      floating* gradient, lanes_t* sums) noexcept nogil:
+    """What abi calls flat_f64 and flat_f32."""
+    cdef loss_t c = constants[0]
+    cdef floating[BLOCK] first
+    cdef floating[3 * LANES] last       # what is left over: predictions, targets, gradients
+    cdef double[LANES] total
+    cdef double[LANES] rest
+    cdef Py_ssize_t b, i, m, start = 0, whole = n // LANES * LANES
+    for i in range(LANES):
+        total[i] = sums.total[i]
+        rest[i] = sums.rest[i]
+    while start < whole:
+        m = min(<Py_ssize_t>BLOCK, whole - start)
+        if loss_t is logistic_t or loss_t is bce_t:
+            for i in range(m):    # hot
+                first[i] = first_half[loss_t, floating](&c, z[start + i])
+        for b in range(m // LANES):
+            i = start + b * LANES
+            sixteen[loss_t, floating](&c, z + i, y + i, first + b * LANES, factor, gradient + i, total, rest)
+        start += BLOCK
+    m = n - whole
+    for i in range(LANES):
+        sums.total[i] = total[i]
+        sums.rest[i] = rest[i]
+    if m:
+        for i in range(LANES):
+            last[i] = z[whole + i] if i < m else <floating>0
+            last[LANES + i] = y[whole + i] if i < m else <floating>0
+            first[i] = first_half[loss_t, floating](&c, last[i])
+        sixteen[loss_t, floating](&c, last, last + LANES, first, factor, last + 2 * LANES, total, rest)
+        for i in range(m):
+            gradient[whole + i] = last[2 * LANES + i]
+    # a lane that was filled up keeps what it had
+    for i in range(m):
+        sums.total[i] = total[i]
+        sums.rest[i] = rest[i]
+
 # ---- a row of outputs together
 
 cdef struct softmax_t:
@@ -90,6 +160,13 @@ ctypedef fused target_t:    # class labels, or a probability for each class
     double
 
 
+cdef inline floating shift_of(floating own, floating top) noexcept nogil:
+    """What a row's scores are taken relative to: its own class, which is then certain of a digit or two more, or its
+    largest, where others might overflow beside it."""
+    cdef floating far = 300 if floating is double else 40
+    return own if top - own < far else top
+
+
 cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y, const floating* factor,
                                floating* value, floating* gradient) noexcept nogil:
     """Up to TOGETHER rows of up to FEW classes, transposed, so that a lane is a row."""
@@ -99,51 +176,47 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
     cdef floating[TOGETHER] own
     cdef floating[TOGETHER] others
     cdef floating[TOGETHER] mass
-    cdef floating[TOGETHER] scale
-    cdef floating[TOGETHER] label       # as a float: compared in the same vectors as the scores
     cdef Py_ssize_t c, i
-    cdef floating one = 1, zero = 0, class_, x
+    cdef floating one = 1, zero = 0, x
     for i in range(TOGETHER):
         top[i] = -<floating>INF
         others[i] = 0
         own[i] = 0
         mass[i] = 0
-        scale[i] = factor[i] if i < n else zero
-    for c in range(k):
-        for i in range(n):
+    for i in range(n):
+        for c in range(k):
             e[c * TOGETHER + i] = z[i * k + c]
-        for i in range(n, TOGETHER):
+    for i in range(n, TOGETHER):
+        for c in range(k):
             e[c * TOGETHER + i] = 0
     for c in range(k):
         for i in range(TOGETHER):    # hot
             top[i] = top[i] if e[c * TOGETHER + i] < top[i] else e[c * TOGETHER + i]
     if target_t is int64_t:
-        for i in range(TOGETHER):
-            label[i] = 0
-            own[i] = e[i] - top[i]
+        # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
         for i in range(n):
-            label[i] = <floating>y[i]
-            own[i] = e[y[i] * TOGETHER + i] - top[i]
-        for c in range(k):
-            class_ = <floating>c
-            for i in range(TOGETHER):    # hot
-                # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
-                x = exp[floating](e[c * TOGETHER + i] - top[i])
-                e[c * TOGETHER + i] = zero if label[i] == class_ else x
-        # (a sum of its own: gcc 12 miscompiles a selection that is added to a sum in the loop that selects)
+            own[i] = e[y[i] * TOGETHER + i]
+            e[y[i] * TOGETHER + i] = -<floating>INF
+        for i in range(TOGETHER):    # hot
+            top[i] = shift_of[floating](own[i], top[i])
+            own[i] -= top[i]
         for c in range(k):
             for i in range(TOGETHER):    # hot
-                others[i] += e[c * TOGETHER + i]
-        for i in range(TOGETHER):
-            x = exp[floating](own[i])
+                x = exp_down[floating](e[c * TOGETHER + i] - top[i])
+                e[c * TOGETHER + i] = x
+                others[i] += x
+        for i in range(TOGETHER):    # hot
+            x = exp_down[floating](own[i])
             value[i] = log1p[floating](others[i] + (x - one)) - own[i]
-            mass[i] = scale[i] / (x + others[i])
-        for c in range(k):
-            class_ = <floating>c
-            for i in range(TOGETHER):    # hot
-                x = e[c * TOGETHER + i]
-                x = (-others[i] if label[i] == class_ else x) * mass[i]
-                e[c * TOGETHER + i] = zero if scale[i] == zero else x
+            mass[i] = one / (x + others[i])
+        if gradient != NULL:
+            for i in range(n):
+                mass[i] *= factor[i]
+            for c in range(k):
+                for i in range(n):
+                    gradient[i * k + c] = e[c * TOGETHER + i] * mass[i]
+            for i in range(n):
+                gradient[i * k + y[i]] = -others[i] * mass[i]
     else:
         for c in range(k):
             for i in range(n):
@@ -156,118 +229,173 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
                 # a class without probability adds nothing, also at minus infinity
                 own[i] -= q[c * TOGETHER + i] * (zero if q[c * TOGETHER + i] == zero else x)
                 mass[i] += q[c * TOGETHER + i]
-                x = exp[floating](x)
+                x = exp_down[floating](x)
                 e[c * TOGETHER + i] = x
                 others[i] += x
-        for i in range(TOGETHER):
+        for i in range(TOGETHER):    # hot 2
             value[i] = own[i] + mass[i] * log[floating](others[i])
             mass[i] = mass[i] / others[i]
-        for c in range(k):
-            for i in range(TOGETHER):    # hot 2
-                x = (e[c * TOGETHER + i] * mass[i] - q[c * TOGETHER + i]) * scale[i]
-                e[c * TOGETHER + i] = zero if scale[i] == zero else x
-    if gradient != NULL:
-        for i in range(n):
-            for c in range(k):
-                gradient[i * k + c] = e[c * TOGETHER + i]
+        if gradient != NULL:
+            for i in range(n):
+                for c in range(k):
+                    gradient[i * k + c] = (e[c * TOGETHER + i] * mass[i] - q[c * TOGETHER + i]) * factor[i]
 
 
-cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y, floating factor, floating* value,
-                             floating* gradient) noexcept nogil:
-    """One row of many classes, a block of classes at a time; its sums are kept in double."""
-    cdef floating[BLOCK] e
+cdef inline void exponents(Py_ssize_t n, const floating* z, floating shift, Py_ssize_t label, floating* e, Py_ssize_t step,
+                           double* total, double* rest) noexcept nogil:
+    """exp(z - shift) of n numbers, a multiple of LANES, and all but that of label to the lanes of their sum. They go to e,
+    which may be z and moves on by step after each PIECE."""
+    cdef floating[LANES] x
+    cdef floating[LANES] few
+    cdef double[LANES] a
+    cdef double[LANES] r
+    cdef double t
+    cdef Py_ssize_t b, i, m, at = 0
+    for i in range(LANES):
+        a[i] = total[i]
+        r[i] = rest[i]
+    while at < n:
+        m = min(<Py_ssize_t>PIECE, n - at)
+        for i in range(LANES):
+            few[i] = 0
+        for b in range(m // LANES):
+            for i in range(LANES):    # hot
+                x[i] = exp_down[floating](z[at + b * LANES + i] - shift)
+                few[i] += x[i]
+            for i in range(LANES):
+                e[b * LANES + i] = x[i]
+        if at <= label < at + m:
+            # what is left without it is its distance from certainty, in full precision
+            i = label % LANES
+            few[i] = 0
+            for b in range(m // LANES):
+                if at + b * LANES + i != label:
+                    few[i] += e[b * LANES + i]
+        for i in range(LANES):
+            t = a[i] + <double>few[i]
+            r[i] += <double>few[i] - (t - a[i])
+            a[i] = t
+        e += step
+        at += PIECE
+    for i in range(LANES):
+        total[i] = a[i]
+        rest[i] = r[i]
+
+
+cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y, floating factor, double* own,
+                             double* others, double* mass, floating* gradient) noexcept nogil:
+    """One row of many classes. Its sums are kept in double: others, of the exponentials; mass, of the probabilities;
+    own, of the scores times their probabilities, or the score of the class itself."""
+    cdef floating[PIECE] e
+    cdef floating[LANES] last       # the classes left over, filled up with nothing
     cdef double[BLOCK] v
-    cdef double others = 0, own = 0, dot = 0, mass = 1
-    cdef floating top = -<floating>INF, zero = 0, share, x
-    cdef Py_ssize_t i, m, start, whole, label = -1
+    cdef double[LANES] total
+    cdef double[LANES] rest
     cdef floating[TOGETHER] tops
+    cdef floating top = -<floating>INF, zero = 0, share, x
+    cdef Py_ssize_t i, m, b, start, whole = k // LANES * LANES, label = k + LANES
+    for i in range(LANES):
+        last[i] = z[whole + i] if i < k - whole else top
+        total[i] = 0
+        rest[i] = 0
     for i in range(TOGETHER):
         tops[i] = top
-    for start in range(k // TOGETHER):
+    for b in range((k + TOGETHER - 1) // TOGETHER):
+        # the last ones overlap those before
+        start = min(b * TOGETHER, k - TOGETHER)
         for i in range(TOGETHER):    # hot
-            tops[i] = tops[i] if z[start * TOGETHER + i] < tops[i] else z[start * TOGETHER + i]
-    for i in range(k // TOGETHER * TOGETHER, k):
-        tops[0] = tops[0] if z[i] < tops[0] else z[i]
+            tops[i] = tops[i] if z[start + i] < tops[i] else z[start + i]
     for i in range(TOGETHER):
         top = top if tops[i] < top else tops[i]
     if target_t is int64_t:
         label = y[0]
-        own = z[label] - top
+        x = z[label]
+        top = shift_of[floating](x, top)
+        own[0] = <double>(x - top)
     else:
-        mass = 0
-    start = 0
-    while start < k:
-        m = min(<Py_ssize_t>BLOCK, k - start)
-        if target_t is not int64_t:
+        start = 0
+        while start < k:
+            m = min(<Py_ssize_t>BLOCK, k - start)
             for i in range(m):    # hot 2
                 x = z[start + i] - top
                 # a class without probability adds nothing, also at minus infinity
                 x = zero if <floating>y[start + i] == zero else x
                 v[i] = <double>y[start + i] * <double>x
-            dot += block_sum(v, m)
+            own[0] += block_sum(v, m)
             for i in range(m):
                 v[i] = <double>y[start + i]
-            mass += block_sum(v, m)
-        # filled up to whole vectors: what is left over would be computed one by one
-        whole = (m + TOGETHER - 1) // TOGETHER * TOGETHER
-        for i in range(m):
-            e[i] = z[start + i] - top
-        for i in range(m, whole):
-            e[i] = 0
-        for i in range(whole):    # hot
-            e[i] = exp[floating](e[i])
-        if gradient != NULL:
-            for i in range(m):
-                gradient[start + i] = e[i]
-        if target_t is int64_t:
-            # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
-            if start <= label < start + m:
-                e[label - start] = 0
-        for i in range(m):
-            v[i] = <double>e[i]
-        others += block_sum(v, m)
-        start += BLOCK
-    if target_t is int64_t:
-        x = exp[floating](<floating>own)
-        value[0] = <floating>(log1p[double](others + (<double>x - 1)) - own)
-        share = <floating>(factor / (<double>x + others))
+            mass[0] += block_sum(v, m)
+            start += BLOCK
+    if gradient == NULL:
+        exponents[floating](whole, z, top, label, e, 0, total, rest)
     else:
-        value[0] = <floating>(mass * log[double](others) - dot)
-        share = <floating>(mass / others)
+        exponents[floating](whole, z, top, label, gradient, PIECE, total, rest)
+    exponents[floating](LANES, last, top, label - whole, last, 0, total, rest)
+    others[0] = lane_sum[double](total) + lane_sum[double](rest)
     if gradient == NULL:
         return
-    if factor == zero:
-        for i in range(k):
-            gradient[i] = 0
-    elif target_t is int64_t:
-        gradient[label] = -<floating>others
+    for i in range(k - whole):
+        gradient[whole + i] = last[i]
+    if target_t is int64_t:
+        x = exp_down[floating](<floating>own[0])
+        share = <floating>(<double>factor / (<double>x + others[0]))
         for i in range(k):    # hot
             gradient[i] *= share
+        gradient[label] = -<floating>others[0] * share
     else:
+        share = <floating>(mass[0] / others[0])
         for i in range(k):    # hot 2
             gradient[i] = (gradient[i] * share - <floating>y[i]) * factor
+
+
+cdef inline void softmax_rows(Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y, const floating* factor,
+                              floating* value, floating* gradient) noexcept nogil:
+    """Up to TOGETHER rows of many classes, row by row; their logarithms together."""
+    cdef double[TOGETHER] own
+    cdef double[TOGETHER] others
+    cdef double[TOGETHER] mass
+    cdef Py_ssize_t i
+    for i in range(TOGETHER):
+        own[i] = 0
+        others[i] = 0
+        mass[i] = 0
+    for i in range(n):
+        softmax_row[floating, target_t](
+            k, z + i * k, y + (i if target_t is int64_t else i * k), factor[i], own + i, others + i, mass + i,
+            NULL if gradient == NULL else gradient + i * k)
+    for i in range(TOGETHER):    # hot 4
+        if target_t is int64_t:
+            value[i] = <floating>(log1p[double](others[i] + (exp_down[double](own[i]) - 1)) - own[i])
+        else:
+            value[i] = <floating>(mass[i] * log[double](others[i]) - own[i])
 
 
 cdef inline void softmax(const void* constants, Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y,
                          const floating* factor, floating* value, floating* gradient) noexcept nogil:
     """What abi calls rows_f64 and rows_f32, for labels or probabilities."""
-    cdef Py_ssize_t i, j, m
+    cdef Py_ssize_t i, j, m, start = 0
     cdef floating[TOGETHER] values
-    if k > FEW:
-        for i in range(n):
-            softmax_row[floating, target_t](
-                k, z + i * k, y + (i if target_t is int64_t else i * k), factor[i], value + i,
-                NULL if gradient == NULL else gradient + i * k)
-    else:
-        i = 0
-        while i < n:
-            m = min(<Py_ssize_t>TOGETHER, n - i)
-            softmax_lanes[floating, target_t](
-                m, k, z + i * k, y + (i if target_t is int64_t else i * k), factor + i, values,
-                NULL if gradient == NULL else gradient + i * k)
-            for j in range(m):
-                value[i + j] = values[j]
-            i += TOGETHER
+    cdef const floating* at
+    cdef const target_t* target
+    cdef floating* to = NULL
+    cdef floating zero = 0
+    while start < n:
+        m = min(<Py_ssize_t>TOGETHER, n - start)
+        at = z + start * k
+        target = y + (start if target_t is int64_t else start * k)
+        if gradient != NULL:
+            to = gradient + start * k
+        if k > FEW:
+            softmax_rows[floating, target_t](m, k, at, target, factor + start, values, to)
+        else:
+            softmax_lanes[floating, target_t](m, k, at, target, factor + start, values, to)
+        for i in range(m):
+            value[start + i] = values[i]
+            # a row of weight 0 is no row, whatever it holds
+            if gradient != NULL and factor[start + i] == zero:
+                for j in range(k):
+                    to[i * k + j] = 0
+        start += TOGETHER
 
 # ---- the driver
 

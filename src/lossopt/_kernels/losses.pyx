@@ -4,10 +4,11 @@ from cpython.buffer cimport Py_buffer
 from cython cimport floating
 from cython.parallel cimport prange
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from lossopt._kernels.abi cimport Loss, hold, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
-from lossopt._kernels.math cimport BLOCK, add, add_numbers, sum_t
+from lossopt._kernels.math cimport BLOCK, add, add_lanes, add_numbers, lanes_t, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial sums, whatever the number of threads
@@ -20,7 +21,11 @@ def mse():
 
 
 def bce(double positive, double smoothing):
+    cdef logistic_t plain
     cdef bce_t c
+    if positive == 1 and smoothing == 0:
+        plain.unused = 0
+        return made(&plain)
     c.positive, c.smoothing = positive, smoothing
     return made(&c)
 
@@ -44,7 +49,8 @@ def softmax_probabilities():
 
 
 cdef Loss made(const loss_t* constants):
-    return Loss.of_block(<void*>block[loss_t, double], <void*>block[loss_t, float], constants, sizeof(loss_t))
+    return Loss.of_block(<void*>block[loss_t, double], <void*>block[loss_t, float], <void*>flat[loss_t, double],
+                         <void*>flat[loss_t, float], constants, sizeof(loss_t))
 
 
 cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
@@ -53,24 +59,56 @@ cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     return max(size, (least + size - 1) // size * size)
 
 
+cdef void flat_chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, const floating* z, const floating* y, floating* out,
+                     floating scale, sum_t* partial) noexcept nogil:
+    """Numbers without weights, of a loss that sees one output at a time."""
+    cdef floating[BLOCK] unwanted
+    cdef floating* gradient = unwanted
+    cdef lanes_t sums
+    cdef Py_ssize_t m
+    memset(&sums, 0, sizeof(sums))
+    while start < stop:
+        m = min(<Py_ssize_t>BLOCK, stop - start)
+        if out != NULL:
+            gradient = out + start
+            m = stop - start
+        if floating is double:
+            loss.flat64(loss.constants, m, z + start, y + start, scale, gradient, &sums)
+        else:
+            loss.flat32(loss.constants, m, z + start, y + start, scale, gradient, &sums)
+        start += m
+    add_lanes(partial, &sums)
+
+
 cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, const floating* z, const char* y,
                 const floating* weight, floating* out, double scale, sum_t* partial) noexcept nogil:
     cdef floating[BLOCK] factor
     cdef floating[BLOCK] value
+    cdef floating[BLOCK] each
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL
-    cdef Py_ssize_t r = start, m, size = block_rows(k)
+    cdef Py_ssize_t i, m, width = k, r = start, size = block_rows(k)
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
     partial.total = 0
     partial.rest = 0
+    if loss.flat64 != NULL:
+        if weight == NULL:
+            flat_chunk[floating](loss, start * k, stop * k, z, <const floating*>y, out, <floating>scale, partial)
+            return
+        # every number is a row, with the weight of its own row
+        r, stop, size, item, width = start * k, stop * k, BLOCK, sizeof(floating), 1
     while r < stop:
         m = min(size, stop - r)
         if weight != NULL:
             row_weight = weight + r
+            if width < k:
+                row_weight = each
+                for i in range(m):
+                    each[i] = weight[(r + i) // k]
         if out != NULL:
-            gradient = out + r * k
+            gradient = out + r * width
         weigh[floating](m, row_weight, scale, factor)
-        rows[floating](loss, m, k, z + r * k, y + r * item, factor, value, gradient)
+        rows[floating](loss, m, width, z + r * width, y + r * item, factor, value, gradient)
         add(partial, total[floating](m, value, row_weight))
         r += size
 

@@ -69,48 +69,53 @@ cdef inline floating sqrt(floating x) noexcept nogil:
 
 
 cdef inline floating exp(floating x) noexcept nogil:
-    cdef double d, k, h, r, q
-    cdef float df, kf, hf, rf, qf
+    cdef floating most = 710 if floating is double else 89
+    return exp_down[floating](most if x > most else x)
+
+
+cdef inline floating exp_down(floating x) noexcept nogil:
+    """exp where x is known to be at most 710 (float64) or 89 (float32)."""
+    cdef double d, t, k, r, s, p, q
+    cdef float df, tf, kf, rf, sf, pf, qf
+    cdef uint64_t i, h
+    cdef uint32_t j, g
     if floating is double:
-        d = 710.0 if x > 710.0 else x
-        d = -746.0 if d < -746.0 else d
-        # k = round(x / ln 2); ln 2 in two parts, the first short enough that k * it is exact
-        # (adding 1.5 * 2**52 rounds to an integer, which then stands in the low mantissa bits)
-        k = fma_f64(d, 1.4426950408889634, 6755399441055744.0) - 6755399441055744.0
+        d = -746.0 if x < -746.0 else x
+        # k = round(x / ln 2); ln 2 in two parts, the first short enough that k * it is exact. Adding 1.5 * 2**52 rounds
+        # to an integer, which then stands in the low mantissa bits; with it twice the bias of an exponent is added.
+        t = fma_f64(d, 1.4426950408889634, 6755399441057790.0)
+        k = t - 6755399441057790.0
         r = fma_f64(-k, 6.93147180369123816490e-01, d)
         r = fma_f64(-k, 1.90821492927058770002e-10, r)
-        q = 2.4998992353976662e-08
-        q = fma_f64(q, r, 2.763168720465658e-07)
-        q = fma_f64(q, r, 2.755759718821292e-06)
-        q = fma_f64(q, r, 2.480148935276088e-05)
-        q = fma_f64(q, r, 0.0001984126948615937)
-        q = fma_f64(q, r, 0.0013888888946919375)
-        q = fma_f64(q, r, 0.008333333333507663)
-        q = fma_f64(q, r, 0.04166666666651916)
-        q = fma_f64(q, r, 0.16666666666666385)
-        q = fma_f64(q, r, 0.5000000000000012)
-        q = fma_f64(r * r, q, r) + 1.0
+        # even and odd powers apart: two chains, half as long
+        s = r * r
+        q = fma_f64(2.763168720465658e-07, s, 2.480148935276088e-05)
+        p = fma_f64(2.4998992353976662e-08, s, 2.755759718821292e-06)
+        q = fma_f64(q, s, 0.0013888888946919375)
+        p = fma_f64(p, s, 0.0001984126948615937)
+        q = fma_f64(q, s, 0.04166666666651916)
+        p = fma_f64(p, s, 0.008333333333507663)
+        q = fma_f64(q, s, 0.5000000000000012)
+        p = fma_f64(p, s, 0.16666666666666385)
+        q = fma_f64(s, fma_f64(p, r, q), r) + 1.0
         # 2**k as two factors, so that neither overflows and subnormal results are rounded once
-        h = k * 0.5 + 6755399441055744.0
-        d = (k - (h - 6755399441055744.0)) + 6755399441055744.0
-        q *= value_f64((bits_f64(h) << 52) + <uint64_t>0x3FF0000000000000)
-        return q * value_f64((bits_f64(d) << 52) + <uint64_t>0x3FF0000000000000)
+        i = bits_f64(t)
+        h = i >> 1
+        return q * value_f64(h << 52) * value_f64((i - h) << 52)
     else:
-        df = <float>89.0 if x > <float>89.0 else x
-        df = <float>-104.0 if df < <float>-104.0 else df
-        kf = fma_f32(df, <float>1.44269504, <float>12582912.0) - <float>12582912.0
+        df = <float>-104.0 if x < <float>-104.0 else x
+        tf = fma_f32(df, <float>1.44269504, <float>12583166.0)
+        kf = tf - <float>12583166.0
         rf = fma_f32(-kf, <float>0.693359375, df)
         rf = fma_f32(-kf, <float>-2.12194440e-4, rf)
-        qf = <float>0.00138131422637709
-        qf = fma_f32(qf, rf, <float>0.008369418802357927)
-        qf = fma_f32(qf, rf, <float>0.04166845681945763)
-        qf = fma_f32(qf, rf, <float>0.16666514791863757)
-        qf = fma_f32(qf, rf, <float>0.49999993050676267)
-        qf = fma_f32(rf * rf, qf, rf) + <float>1.0
-        hf = kf * <float>0.5 + <float>12582912.0
-        df = (kf - (hf - <float>12582912.0)) + <float>12582912.0
-        qf *= value_f32((bits_f32(hf) << 23) + <uint32_t>0x3F800000)
-        return qf * value_f32((bits_f32(df) << 23) + <uint32_t>0x3F800000)
+        sf = rf * rf
+        qf = fma_f32(<float>0.00138131422637709, sf, <float>0.04166845681945763)
+        pf = fma_f32(<float>0.008369418802357927, sf, <float>0.16666514791863757)
+        qf = fma_f32(qf, sf, <float>0.49999993050676267)
+        qf = fma_f32(sf, fma_f32(pf, rf, qf), rf) + <float>1.0
+        j = bits_f32(tf)
+        g = j >> 1
+        return qf * value_f32(g << 23) * value_f32((j - g) << 23)
 
 
 cdef inline floating _log_tail(floating f, floating e, floating small) noexcept nogil:
@@ -174,11 +179,24 @@ cdef inline floating log1p(floating x) noexcept nogil:
 
 
 cdef inline floating log1p_unit(floating x) noexcept nogil:
-    # log1p for x in [0, 1] (and NaN): no exponent to find, and one division
-    cdef floating one = 1, split = <floating>0.41421356
-    cdef floating f = x if x < split else (x - one) * <floating>0.5
-    cdef floating e = <floating>0 if x < split else one
-    return _log_tail[floating](f, e, <floating>0)
+    """log1p for x in [0, 1] (and NaN): no exponent to find, so the polynomial of _log_tail reaches further."""
+    cdef floating s = x / (<floating>2 + x)
+    cdef floating z = s * s, h = <floating>0.5 * x * x
+    cdef floating y = z * z, p, q
+    if floating is double:
+        p = fma_f64(0.17027852943263505, y, 0.12107170364760911)
+        q = fma_f64(0.08335226821900966, y, 0.13300840763592656)
+        p = fma_f64(p, y, 0.1538656969566929)
+        q = fma_f64(q, y, 0.18181743483590082)
+        p = fma_f64(p, y, 0.22222223981720404)
+        q = fma_f64(q, y, 0.28571428547670435)
+        p = fma_f64(p, y, 0.40000000000158614)
+        q = fma_f64(q, y, 0.666666666666663)
+    else:
+        p = fma_f32(<float>0.2803059255162249, y, <float>0.40021762829721097)
+        q = fma_f32(<float>0.2799799136835525, y, <float>0.66666412153908)
+    p = fma[floating](p, z, q)
+    return x - (h - s * fma[floating](z, p, h))
 
 
 cdef inline floating lane_sum(const floating* a) noexcept nogil:
@@ -219,6 +237,11 @@ cdef struct sum_t:
     double rest
 
 
+cdef struct lanes_t:        # sixteen sums, each compensated as sum_t is
+    double[16] total
+    double[16] rest
+
+
 cdef inline void add(sum_t* s, double x) noexcept nogil:
     # a compensated sum: rest holds what each addition to the total lost
     cdef double t = s.total + x
@@ -226,6 +249,26 @@ cdef inline void add(sum_t* s, double x) noexcept nogil:
     # an infinite total has no rest: inf - inf would turn it into NaN
     s.rest += ((s.total - (t - a)) + (x - a)) if fabs_f64(t) < INF else 0.0
     s.total = t
+
+
+cdef inline void add_lanes(sum_t* s, const lanes_t* lanes) noexcept nogil:
+    """Sixteen sums in a fixed tree, the rest of each addition kept."""
+    cdef double[LANES] a
+    cdef double[LANES] rest
+    cdef double t, d
+    cdef int i, width = LANES // 2
+    for i in range(LANES):
+        a[i] = lanes.total[i]
+        rest[i] = lanes.rest[i]
+    while width:
+        for i in range(width):
+            t = a[i] + a[i + width]
+            d = t - a[i]
+            rest[i] = (rest[i] + rest[i + width]) + ((a[i] - (t - d)) + (a[i + width] - d))
+            a[i] = t
+        width //= 2
+    add(s, a[0])
+    s.rest += rest[0] if fabs_f64(a[0]) < INF else 0.0
 
 
 cdef inline void add_numbers(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
