@@ -486,3 +486,23 @@ cdef inline double total(Py_ssize_t n, const floating* value, const floating* we
             x = zero if weight[i] == zero else x
             v[i] = <double>x * <double>weight[i]
     return block_sum(v, n)
+
+
+cdef inline void add_weighed(Py_ssize_t n, const floating* value, const floating* weight, lanes_t* sums) noexcept nogil:
+    """total, of one block, to lanes: with weights of 1 the same bits as flat."""
+    cdef double[BLOCK] v
+    cdef floating zero = 0, x
+    cdef double t
+    cdef Py_ssize_t b, i, filled = (n + LANES - 1) // LANES * LANES
+    for i in range(n):    # hot
+        x = value[i]
+        x = zero if weight[i] == zero else x
+        v[i] = <double>x * <double>weight[i]
+    for i in range(n, filled):
+        v[i] = 0
+    for b in range(filled // LANES):
+        for i in range(LANES):    # hot
+            t = sums.total[i] + v[b * LANES + i]
+            if floating is double:
+                sums.rest[i] += v[b * LANES + i] - (t - sums.total[i])
+            sums.total[i] = t

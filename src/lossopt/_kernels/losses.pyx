@@ -59,20 +59,28 @@ cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     return max(size, (least + size - 1) // size * size)
 
 
-cdef void flat_chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, const floating* z, const floating* y, floating* out,
-                     floating scale, sum_t* partial) noexcept nogil:
-    """Numbers without weights, of a loss that sees one output at a time."""
+cdef void flat_chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, const floating* z, const floating* y,
+                     const floating* weight, floating* out, floating scale, sum_t* partial) noexcept nogil:
+    """Numbers start to stop, k a row, of a loss that sees one at a time."""
+    cdef floating[BLOCK] factor
+    cdef floating[BLOCK] value
+    cdef floating[BLOCK] each           # number's weight is its row's
     cdef floating[BLOCK] unwanted
     cdef floating* gradient = unwanted
     cdef lanes_t sums
-    cdef Py_ssize_t m
+    cdef Py_ssize_t i, m
     memset(&sums, 0, sizeof(sums))
     while start < stop:
         m = min(<Py_ssize_t>BLOCK, stop - start)
         if out != NULL:
             gradient = out + start
-            m = stop - start
-        if floating is double:
+        if weight != NULL:
+            for i in range(m):
+                each[i] = weight[(start + i) // k]
+            weigh[floating](m, each, scale, factor)
+            rows[floating](loss, m, 1, z + start, <const char*>(y + start), factor, value, gradient)
+            add_weighed[floating](m, value, each, &sums)
+        elif floating is double:
             loss.flat64(loss.constants, m, z + start, y + start, scale, gradient, &sums)
         else:
             loss.flat32(loss.constants, m, z + start, y + start, scale, gradient, &sums)
@@ -82,35 +90,27 @@ cdef void flat_chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, const floatin
 
 cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, const floating* z, const char* y,
                 const floating* weight, floating* out, double scale, sum_t* partial) noexcept nogil:
-    cdef floating[BLOCK] factor
-    cdef floating[BLOCK] value
-    cdef floating[BLOCK] each
+    cdef floating[ROWS] factor
+    cdef floating[ROWS] value
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL
-    cdef Py_ssize_t i, m, width = k, r = start, size = block_rows(k)
+    cdef Py_ssize_t m, r = start
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
     partial.total = 0
     partial.rest = 0
     if loss.flat64 != NULL:
-        if weight == NULL:
-            flat_chunk[floating](loss, start * k, stop * k, z, <const floating*>y, out, <floating>scale, partial)
-            return
-        # every number is a row, with the weight of its own row
-        r, stop, size, item, width = start * k, stop * k, BLOCK, sizeof(floating), 1
+        flat_chunk[floating](loss, start * k, stop * k, k, z, <const floating*>y, weight, out, <floating>scale, partial)
+        return
     while r < stop:
-        m = min(size, stop - r)
+        m = min(<Py_ssize_t>ROWS, stop - r)
         if weight != NULL:
             row_weight = weight + r
-            if width < k:
-                row_weight = each
-                for i in range(m):
-                    each[i] = weight[(r + i) // k]
         if out != NULL:
-            gradient = out + r * width
+            gradient = out + r * k
         weigh[floating](m, row_weight, scale, factor)
-        rows[floating](loss, m, width, z + r * width, y + r * item, factor, value, gradient)
+        rows[floating](loss, m, k, z + r * k, y + r * item, factor, value, gradient)
         add(partial, total[floating](m, value, row_weight))
-        r += size
+        r += ROWS
 
 
 cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const char* y, const floating* weight,
