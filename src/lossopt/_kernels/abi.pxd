@@ -27,23 +27,25 @@ ctypedef void (*rows_f64)(const void* constants, Py_ssize_t n, Py_ssize_t k, con
 ctypedef void (*rows_f32)(const void* constants, Py_ssize_t n, Py_ssize_t k, const float* z, const void* y,
                           const float* factor, float* value, float* gradient) noexcept nogil
 
-# An optimizer's family: prepare turns the hyperparameters of update number t (1, 2, ...) into the constants that
-# apply takes for each array. g is multiplied by scale, clamped to +-clip and gains decay * w before the moments see
-# it; l1 times the step's own gain is the threshold of the closing soft threshold.
-ctypedef void (*prepare_t)(const double* hyper, int64_t t, double* constants) noexcept nogil
-ctypedef void (*apply_f64)(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, double* w,
-                           const double* g, double** state) noexcept nogil
-ctypedef void (*apply_f32)(const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, float* w,
-                           const float* g, float** state) noexcept nogil
+# An optimizer's family: prepare turns the hyperparameters of update number t (1, 2, ...) into the constants that its
+# functions take for each array, and returns the weight decay. What is folded into a step: g is multiplied by scale, clamped
+# to +-clip and gains decay * w before the moments see it; l1 times the step's own gain is the threshold of the closing soft
+# threshold. A function takes a folded_t, or any pointer where nothing is folded in.
+ctypedef double (*prepare_t)(const double* hyper, int64_t t, double* constants) noexcept nogil
+ctypedef void (*apply_f64)(const void* folded, const double* constants, Py_ssize_t n, double* w, const double* g,
+                           double** state) noexcept nogil
+ctypedef void (*apply_f32)(const void* folded, const double* constants, Py_ssize_t n, float* w, const float* g,
+                           float** state) noexcept nogil
 
 cdef enum:
     HYPERS = 16         # hyperparameters and constants of an optimizer, at most
     SLOTS = 4           # state arrays a parameter, at most
 
-cdef struct gradient_t:
+cdef struct folded_t:
     double scale
     double clip
-    double l2           # the coefficient of w that the penalty adds: 2 * l2
+    double decay        # weight decay, and 2 * l2 of the penalty
+    double l1
 
 
 cdef struct range_t:
@@ -68,11 +70,11 @@ cdef class Loss:
     cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels)
 
 
-# apply over an array of any size, in pieces for the threads
-ctypedef void (*update_f64)(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n,
-                            double* w, const double* g, double** state) noexcept nogil
-ctypedef void (*update_f32)(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n,
-                            float* w, const float* g, float** state) noexcept nogil
+# an update of an array of any size, in pieces for the threads
+ctypedef void (*update_f64)(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, double* w,
+                            const double* g, double** state) noexcept nogil
+ctypedef void (*update_f32)(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, float* w,
+                            const float* g, float** state) noexcept nogil
 
 # A linear objective: the sum of sample_weight * loss over the rows of x (n, d), and scale times its gradient; scratch
 # holds as many doubles as scratch_size says.
@@ -96,15 +98,17 @@ cdef class Pass:
 
 cdef class Update:
     cdef prepare_t prepare
-    cdef apply_f64 apply64
-    cdef apply_f32 apply32
+    cdef apply_f64 bare64           # where nothing is folded in
+    cdef apply_f32 bare32
+    cdef apply_f64 folded64
+    cdef apply_f32 folded32
     cdef update_f64 update64
     cdef update_f32 update32
     cdef readonly int hypers
     cdef readonly int slots
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void* f64, void* f32, void* all64, void* all32, int hypers, int slots)
+    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots)
 
 
 cdef class Arrays:

@@ -123,11 +123,12 @@ cdef class Update:
     """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void* f64, void* f32, void* all64, void* all32, int hypers, int slots):
+    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots):
         cdef Update self = Update.__new__(Update)
         self.prepare = prepare
         self.update64, self.update32 = <update_f64>all64, <update_f32>all32
-        self.apply64, self.apply32 = <apply_f64>f64, <apply_f32>f32
+        self.bare64, self.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
+        self.folded64, self.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
         self.hypers, self.slots = hypers, slots
         return self
 

@@ -11,7 +11,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
-from lossopt._kernels.abi cimport HYPERS, Arrays, Loss, Pass, Update, gradient_t, hold, release
+from lossopt._kernels.abi cimport HYPERS, Arrays, Loss, Pass, Update, folded_t, hold, release
 from lossopt._kernels.math cimport add_numbers, add_squares, sum_t
 
 cdef extern from *:
@@ -158,7 +158,8 @@ cdef void run(const plan_t* p, state_t* at, Py_ssize_t windows, Pass objective, 
     cdef const floating* ww
     cdef double mass, scale, total, part
     cdef double[HYPERS] constants
-    cdef gradient_t smooth
+    cdef folded_t folded
+    cdef double decay
     cdef sum_t square
     while done < windows:
         first = at.window * p.accumulate
@@ -225,20 +226,21 @@ cdef void run(const plan_t* p, state_t* at, Py_ssize_t windows, Pass objective, 
             if not (total - total == 0 and part - part == 0):
                 at.stopped = 1
                 return
-            smooth.scale = 1
-            smooth.clip = INFINITY
+            folded.scale = 1
+            folded.clip = INFINITY
             if p.max_norm < INFINITY:
-                smooth.scale = min(1.0, p.max_norm / (part + 1e-6))
+                folded.scale = min(1.0, p.max_norm / (part + 1e-6))
             at.steps += 1
-            update.prepare(hyper, at.steps, constants)
+            decay = update.prepare(hyper, at.steps, constants)
             hyper += update.hypers
             for i in range(2):
-                smooth.l2 = 2 * p.l2[i]
+                folded.l1 = p.l1[i]
+                folded.decay = decay + 2 * p.l2[i]
                 if floating is double:
-                    update.update64(update, constants, &smooth, p.l1[i], params.sizes[i], <double*>params.data[i],
+                    update.update64(update, &folded, constants, params.sizes[i], <double*>params.data[i],
                                     <const double*>grads.data[i], <double**>&state.data[i * update.slots])
                 else:
-                    update.update32(update, constants, &smooth, p.l1[i], params.sizes[i], <float*>params.data[i],
+                    update.update32(update, &folded, constants, params.sizes[i], <float*>params.data[i],
                                     <const float*>grads.data[i], <float**>&state.data[i * update.slots])
             at.total += total
             at.mass += mass

@@ -68,6 +68,11 @@ cdef inline floating sqrt(floating x) noexcept nogil:
         return sqrt_f32(x)
 
 
+cdef inline floating smallest(floating like) noexcept nogil:
+    """The smallest normal number."""
+    return 2.2250738585072014e-308 if floating is double else <floating>1.17549435e-38
+
+
 cdef inline floating exp(floating x) noexcept nogil:
     cdef floating most = 710 if floating is double else 89
     return exp_down[floating](most if x > most else x)

@@ -254,8 +254,8 @@ class updates:  # noqa: N801
                 "eps": eps,
                 "decay": 0.0 if decoupled else weight_decay,
                 "keep": 1 - lr * weight_decay if decoupled else 1.0,
-                "correction1": 1 / (1 - beta1**t),
-                "correction2": 1 / math.sqrt(1 - beta2**t),
+                "step": lr / (1 - beta1**t),
+                "correction": 1 / math.sqrt(1 - beta2**t),
             }
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
@@ -264,12 +264,14 @@ class updates:  # noqa: N801
             mean += real(1 - c["beta1"]) * g
             square *= real(c["beta2"])
             square += real(1 - c["beta2"]) * g * g
-            gain = real(c["lr"]) / (np.sqrt(square) * real(c["correction2"]) + real(c["eps"]))
+            # no denominator is zero: a coordinate that never had a gradient stays where it is, whatever eps
+            eps = max(real(c["eps"]), np.finfo(real).tiny)
+            scale = np.sqrt(square) * real(c["correction"]) + eps
             if c["keep"] != 1:
                 w *= real(c["keep"])
-            w -= gain * (mean * real(c["correction1"]))
+            w -= mean * real(c["step"]) / scale
             if l1:
-                w[...] = _soft(w, real(l1) * gain)
+                w[...] = _soft(w, real(l1 * c["lr"]) / scale)
 
         return prepare, apply, 2
 

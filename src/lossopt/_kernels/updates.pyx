@@ -5,51 +5,55 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, gradient_t, prepare_t, threads
-from lossopt._kernels.math cimport add_squares, sum_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, folded_t, prepare_t, threads
+from lossopt._kernels.math cimport INF, add_squares, sum_t
 from lossopt._kernels.updates cimport *
 
 cdef enum:
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
 
 
-cdef Update made(prepare_t prepare, void* f64, void* f32, int hypers, int slots):
-    return Update.of(prepare, f64, f32, <void*>run[double], <void*>run[float], hypers, slots)
+cdef Update made(prepare_t prepare, void** applies, int hypers, int slots):
+    return Update.of(prepare, applies, <void*>run[double], <void*>run[float], hypers, slots)
 
 
 def sgd_update():
-    return made(prepare_plain, <void*>sgd[double], <void*>sgd[float], 5, 0)
+    return made(prepare_plain, [<void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double],
+                                <void*>sgd[folded_t, float]], 5, 0)
 
 
 def momentum_update():
-    return made(prepare_momentum, <void*>momentum[double], <void*>momentum[float], 5, 1)
+    return made(prepare_momentum, [<void*>momentum[bare_t, double], <void*>momentum[bare_t, float],
+                                   <void*>momentum[folded_t, double], <void*>momentum[folded_t, float]], 5, 1)
 
 
 def adam_update():
-    return made(prepare_adam, <void*>adam[double], <void*>adam[float], 6, 2)
+    return made(prepare_adam, [<void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double],
+                               <void*>adam[folded_t, float]], 6, 2)
 
 
-cdef void piece(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t start, Py_ssize_t n,
-                floating* w, const floating* g, floating** state) noexcept nogil:
+cdef void piece(Update update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n, floating* w,
+                const floating* g, floating** state) noexcept nogil:
     cdef floating* at[SLOTS]
+    cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
     cdef int s
     for s in range(update.slots):
         at[s] = state[s] + start
     if floating is double:
-        update.apply64(constants, smooth, l1, n, w + start, g + start, at)
+        (update.bare64 if bare else update.folded64)(folded, constants, n, w + start, g + start, at)
     else:
-        update.apply32(constants, smooth, l1, n, w + start, g + start, at)
+        (update.bare32 if bare else update.folded32)(folded, constants, n, w + start, g + start, at)
 
 
-cdef void run(Update update, const double* constants, const gradient_t* smooth, double l1, Py_ssize_t n, floating* w,
-              const floating* g, floating** state) noexcept nogil:
+cdef void run(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+              floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
     if workers == 1:
-        piece[floating](update, constants, smooth, l1, 0, n, w, g, state)
+        piece[floating](update, folded, constants, 0, n, w, g, state)
     else:
         for p in prange(pieces, num_threads=workers, schedule="static"):
-            piece[floating](update, constants, smooth, l1, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
+            piece[floating](update, folded, constants, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
 
 
 def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple hyper,
@@ -58,23 +62,23 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
     an array (l2 joins the gradient as 2 * l2 * w)."""
     cdef double[HYPERS] numbers
     cdef double[HYPERS] constants
-    cdef gradient_t smooth
-    cdef double threshold
+    cdef folded_t folded
+    cdef double decay
     cdef Py_ssize_t i
     if grads.count != params.count or state.count != params.count * update.slots:
         raise ValueError("params, grads and state must match")
     for i in range(update.hypers):
         numbers[i] = hyper[i]
-    smooth.scale, smooth.clip = scale, clip
-    update.prepare(numbers, t, constants)
+    folded.scale, folded.clip = scale, clip
+    decay = update.prepare(numbers, t, constants)
     for i in range(params.count):
-        threshold, smooth.l2 = l1[i], 2 * <double>l2[i]
+        folded.l1, folded.decay = l1[i], decay + 2 * <double>l2[i]
         with nogil:
             if params.itemsize == 8:
-                run[double](update, constants, &smooth, threshold, params.sizes[i], <double*>params.data[i],
+                run[double](update, &folded, constants, params.sizes[i], <double*>params.data[i],
                             <const double*>grads.data[i], <double**>&state.data[i * update.slots])
             else:
-                run[float](update, constants, &smooth, threshold, params.sizes[i], <float*>params.data[i],
+                run[float](update, &folded, constants, params.sizes[i], <float*>params.data[i],
                            <const float*>grads.data[i], <float**>&state.data[i * update.slots])
 
 
