@@ -5,22 +5,7 @@ from cython cimport floating
 from libc.stdint cimport int32_t, int64_t
 
 from lossopt._kernels.losses cimport ROWS
-from lossopt._kernels.math cimport fma, sum_t
-
-cdef extern from *:
-    """
-    #ifndef LOSSOPT_PREFETCH
-    #if defined(__GNUC__) || defined(__clang__)
-    #define LOSSOPT_PREFETCH(address) __builtin_prefetch(address)
-    #elif defined(_M_X64)
-    #include <xmmintrin.h>
-    #define LOSSOPT_PREFETCH(address) _mm_prefetch((const char*)(address), _MM_HINT_T0)
-    #else
-    #define LOSSOPT_PREFETCH(address) ((void)(address))
-    #endif
-    #endif
-    """
-    void prefetch "LOSSOPT_PREFETCH"(const void* address) noexcept nogil
+from lossopt._kernels.math cimport fma, prefetch, sum_t
 
 cdef enum:
     SIDE = 8            # outputs at a time, in registers

@@ -6,59 +6,124 @@ from cython cimport floating
 
 from lossopt._kernels.abi cimport Loss
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
-from lossopt._kernels.math cimport LANES, add, fma, lane_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, sum_t
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
 
 
 cdef inline void dots(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
-                      const floating* w, floating* z) noexcept nogil:
-    """Four rows times one vector: sixteen lanes a row, the rest of the columns in one chain a row."""
+                      const floating* w, const floating* last, floating* z) noexcept nogil:
+    """Four rows times one vector: sixteen lanes a row. The columns left over are the end of the last sixteen, which `last`
+    multiplies: w there, and zero where a column has been counted. Fewer than sixteen columns are a chain a row."""
     cdef floating[LANES] a0
     cdef floating[LANES] a1
     cdef floating[LANES] a2
     cdef floating[LANES] a3
-    cdef floating t0 = 0, t1 = 0, t2 = 0, t3 = 0
     cdef Py_ssize_t b, i, j
-    for i in range(LANES):
-        a0[i] = 0
-        a1[i] = 0
-        a2[i] = 0
-        a3[i] = 0
-    for b in range(d // LANES):
+    if d < LANES:
+        for i in range(4):
+            z[i] = 0
+        for j in range(d):
+            z[0] = fma[floating](x0[j], w[j], z[0])
+            z[1] = fma[floating](x1[j], w[j], z[1])
+            z[2] = fma[floating](x2[j], w[j], z[2])
+            z[3] = fma[floating](x3[j], w[j], z[3])
+        return
+    for i in range(LANES):    # hot
+        a0[i] = x0[i] * w[i]
+        a1[i] = x1[i] * w[i]
+        a2[i] = x2[i] * w[i]
+        a3[i] = x3[i] * w[i]
+    for b in range(1, d // LANES):
         for i in range(LANES):    # hot
             a0[i] = fma[floating](x0[b * LANES + i], w[b * LANES + i], a0[i])
             a1[i] = fma[floating](x1[b * LANES + i], w[b * LANES + i], a1[i])
             a2[i] = fma[floating](x2[b * LANES + i], w[b * LANES + i], a2[i])
             a3[i] = fma[floating](x3[b * LANES + i], w[b * LANES + i], a3[i])
-    for j in range(d // LANES * LANES, d):
-        t0 = fma[floating](x0[j], w[j], t0)
-        t1 = fma[floating](x1[j], w[j], t1)
-        t2 = fma[floating](x2[j], w[j], t2)
-        t3 = fma[floating](x3[j], w[j], t3)
-    z[0] = lane_sum[floating](a0) + t0
-    z[1] = lane_sum[floating](a1) + t1
-    z[2] = lane_sum[floating](a2) + t2
-    z[3] = lane_sum[floating](a3) + t3
+    j = d - LANES
+    if d % LANES:
+        for i in range(LANES):    # hot
+            a0[i] = fma[floating](x0[j + i], last[i], a0[i])
+            a1[i] = fma[floating](x1[j + i], last[i], a1[i])
+            a2[i] = fma[floating](x2[j + i], last[i], a2[i])
+            a3[i] = fma[floating](x3[j + i], last[i], a3[i])
+    z[0] = lane_sum[floating](a0)
+    z[1] = lane_sum[floating](a1)
+    z[2] = lane_sum[floating](a2)
+    z[3] = lane_sum[floating](a3)
+
+
+cdef inline void turn(Py_ssize_t d, Py_ssize_t k, const floating* w, floating* side) noexcept nogil:
+    """w (k, d) with its outputs side by side: panels of LANES outputs, (d, LANES) each, filled up with zeros."""
+    cdef floating zero = 0
+    cdef Py_ssize_t c, j
+    for c in range((k + LANES - 1) // LANES * LANES):
+        for j in range(d):
+            side[(c // LANES * d + j) * LANES + c % LANES] = w[c * d + j] if c < k else zero
+
+
+cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
+                       const floating* side, floating* z) noexcept nogil:
+    """Four rows times a panel of turned weights: an output a lane, z (4, LANES)."""
+    cdef floating[LANES] a0
+    cdef floating[LANES] a1
+    cdef floating[LANES] a2
+    cdef floating[LANES] a3
+    cdef Py_ssize_t i, j
+    for i in range(LANES):
+        a0[i] = 0
+        a1[i] = 0
+        a2[i] = 0
+        a3[i] = 0
+    for j in range(d):
+        for i in range(LANES):    # hot
+            a0[i] = fma[floating](x0[j], side[j * LANES + i], a0[i])
+            a1[i] = fma[floating](x1[j], side[j * LANES + i], a1[i])
+            a2[i] = fma[floating](x2[j], side[j * LANES + i], a2[i])
+            a3[i] = fma[floating](x3[j], side[j * LANES + i], a3[i])
+    for i in range(LANES):
+        z[i] = a0[i]
+        z[LANES + i] = a1[i]
+        z[2 * LANES + i] = a2[i]
+        z[3 * LANES + i] = a3[i]
 
 
 cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w,
-                         const floating* bias, floating* z) noexcept nogil:
-    """z (n, k) = x (n, d) times w (k, d) transposed, plus bias (k,) or NULL."""
-    cdef floating[4] four
-    cdef floating zero = 0, b
-    cdef Py_ssize_t c, i, m, r = 0
-    while r < n:
-        m = min(<Py_ssize_t>4, n - r)
-        for c in range(k):
-            # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
-            dots[floating](d, x + r * d, x + (r + (1 if m > 1 else 0)) * d, x + (r + (2 if m > 2 else 0)) * d,
-                           x + (r + (3 if m > 3 else 0)) * d, w + c * d, four)
-            b = zero if bias == NULL else bias[c]
-            for i in range(m):
-                z[(r + i) * k + c] = four[i] + b
-        r += 4
+                         const floating* side, const floating* bias, floating* z) noexcept nogil:
+    """z (n, k) = x (n, d) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1."""
+    cdef floating[4 * LANES] four
+    cdef floating[LANES] last
+    cdef floating zero = 0
+    # four rows a quarter apart: the processor foresees four steady streams
+    cdef Py_ssize_t c, i, m, r, more, start, q = (n + 3) // 4
+    cdef const floating* x1
+    cdef const floating* x2
+    cdef const floating* x3
+    if k == 1 and d >= LANES:
+        for i in range(LANES):
+            last[i] = w[d - LANES + i] if i >= LANES - d % LANES else zero
+    for r in range(q):
+        more = (n - 1 - r) // q
+        # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
+        x1 = x + (r + (q if more > 0 else 0)) * d
+        x2 = x + (r + (2 * q if more > 1 else 0)) * d
+        x3 = x + (r + (3 * q if more > 2 else 0)) * d
+        if k == 1:
+            dots[floating](d, x + r * d, x1, x2, x3, w, last, four)
+            for i in range(more + 1):
+                z[r + i * q] = four[i]
+        else:
+            for start in range((k + LANES - 1) // LANES):
+                panel[floating](d, x + r * d, x1, x2, x3, side + start * d * LANES, four)
+                m = min(<Py_ssize_t>LANES, k - start * LANES)
+                for i in range(more + 1):
+                    for c in range(m):
+                        z[(r + i * q) * k + start * LANES + c] = four[i * LANES + c]
+    if bias != NULL:
+        for r in range(n):
+            for c in range(k):
+                z[r * k + c] += bias[c]
 
 
 cdef inline void add_row(Py_ssize_t d, floating g, const floating* x, double* to) noexcept nogil:
@@ -71,59 +136,74 @@ cdef inline void add_row(Py_ssize_t d, floating g, const floating* x, double* to
 
 cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g,
                           double* weight, double* bias) noexcept nogil:
-    """weight (k, d) += g (n, k) transposed times x (n, d), bias (k,) or NULL += the sum of g's rows; four rows at once."""
-    cdef Py_ssize_t c, i, j, r
-    cdef floating zero = 0, g0, g1, g2, g3
+    """weight (k, d) += g (n, k) transposed times x (n, d), bias (k,) or NULL += the sum of g's rows; eight rows at once."""
+    cdef const floating* p[8]
+    cdef floating[8] s
+    cdef floating zero = 0
+    cdef Py_ssize_t c, i, j, r, q = (n + 7) // 8
+    cdef bint whole
     cdef const floating* x0
     cdef const floating* x1
     cdef const floating* x2
     cdef const floating* x3
+    cdef const floating* x4
+    cdef const floating* x5
+    cdef const floating* x6
+    cdef const floating* x7
+    cdef floating g0, g1, g2, g3, g4, g5, g6, g7
     cdef double* to
-    for r in range(n // 4):
-        x0 = x + 4 * r * d
-        x1 = x0 + d
-        x2 = x1 + d
-        x3 = x2 + d
+    for r in range(q):
+        # a missing row is the first again, times nothing
+        for i in range(8):
+            p[i] = x + (r + (i * q if r + i * q < n else 0)) * d
+        x0, x1, x2, x3, x4, x5, x6, x7 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
         for c in range(k):
-            g0 = g[4 * r * k + c]
-            g1 = g[(4 * r + 1) * k + c]
-            g2 = g[(4 * r + 2) * k + c]
-            g3 = g[(4 * r + 3) * k + c]
             to = weight + c * d
+            whole = True
+            for i in range(8):
+                s[i] = zero
+                if r + i * q < n:
+                    s[i] = g[(r + i * q) * k + c]
+                    whole = whole and s[i] != zero
             # a row that adds nothing is not multiplied by its X, which may be NaN where the row's weight is 0
-            if g0 == zero or g1 == zero or g2 == zero or g3 == zero:
-                for i in range(4):
-                    add_row[floating](d, g[(4 * r + i) * k + c], x0 + i * d, to)
+            if not whole:
+                for i in range(8):
+                    add_row[floating](d, s[i], p[i], to)
                 continue
+            g0, g1, g2, g3, g4, g5, g6, g7 = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
             for j in range(d):    # hot
-                to[j] += <double>fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))
-    for r in range(n // 4 * 4, n):
-        for c in range(k):
-            add_row[floating](d, g[r * k + c], x + r * d, weight + c * d)
+                to[j] += <double>fma[floating](g7, x7[j], fma[floating](g6, x6[j], fma[floating](g5, x5[j], fma[floating](
+                    g4, x4[j], fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))))))
     if bias != NULL:
         for r in range(n):
             for c in range(k):
                 bias[c] += <double>g[r * k + c]
 
 
+cdef inline Py_ssize_t pass_rows(Py_ssize_t d, Py_ssize_t k, Py_ssize_t itemsize) noexcept nogil:
+    """Rows of a block: as many as stay in the second cache, their predictions in the first."""
+    cdef Py_ssize_t most = 131072 // max(d * itemsize, <Py_ssize_t>1)
+    return max(<Py_ssize_t>16, min(min(<Py_ssize_t>BLOCK, ROWS * WIDE // k), most)) // 4 * 4
+
+
 cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
-                                Py_ssize_t item, const floating* weight, const floating* w, const floating* bias,
-                                double scale, sum_t* value, double* grad_weight, double* grad_bias) noexcept nogil:
+                                Py_ssize_t item, const floating* weight, const floating* w, const floating* side,
+                                const floating* bias, double scale, sum_t* value, double* grad_weight, double* grad_bias) noexcept nogil:
     """n rows: the weighted sum of the loss is added to value, scale times its gradient to grad_* (NULL: not wanted)."""
     cdef floating[ROWS * WIDE] z
-    cdef floating[ROWS] factor
-    cdef floating[ROWS] values
+    cdef floating[BLOCK] factor
+    cdef floating[BLOCK] values
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL if grad_weight == NULL else z
-    cdef Py_ssize_t m, r = 0
+    cdef Py_ssize_t m, r = 0, size = pass_rows(d, k, sizeof(floating))
     while r < n:
-        m = min(<Py_ssize_t>ROWS, n - r)
+        m = min(size, n - r)
         if weight != NULL:
             row_weight = weight + r
-        forward[floating](m, d, k, x + r * d, w, bias, z)
+        forward[floating](m, d, k, x + r * d, w, side, bias, z)
         weigh[floating](m, row_weight, scale, factor)
         rows[floating](loss, m, k, z, y + r * item, factor, values, gradient)
         add(value, total[floating](m, values, row_weight))
         if gradient != NULL:
             backward[floating](m, d, k, x + r * d, gradient, grad_weight, grad_bias)
-        r += ROWS
+        r += size

@@ -14,7 +14,7 @@ from libc.string cimport memset
 from lossopt._kernels.abi cimport Loss, Pass, hold, release, threads
 from lossopt._kernels.csr cimport *
 from lossopt._kernels.linear cimport *
-from lossopt._kernels.math cimport add, sum_t
+from lossopt._kernels.math cimport LANES, add, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial gradients, whatever the number of threads
@@ -34,13 +34,18 @@ cdef Py_ssize_t chunks(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
 
 
 cdef Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept nogil:
-    """Doubles that a pass needs: a sum (two numbers), a partial gradient for weight and bias, for each chunk."""
-    return chunks(n, d) * (2 + k * d + k)
+    """Doubles that a pass needs: a sum (two numbers), a partial gradient for weight and bias, for each chunk; the weights
+    turned."""
+    return chunks(n, d) * (2 + k * d + k) + side_size(d, k)
+
+
+cdef Py_ssize_t side_size(Py_ssize_t d, Py_ssize_t k) noexcept nogil:
+    return (k + LANES - 1) // LANES * LANES * d if k > 1 else 0
 
 
 cdef void part(Loss loss, Py_ssize_t n, Py_ssize_t c, Py_ssize_t size, Py_ssize_t d, Py_ssize_t k, const floating* x,
-               const char* y, const floating* sample_weight, const floating* weight, const floating* bias, double scale,
-               sum_t* values, double* partials) noexcept nogil:
+               const char* y, const floating* sample_weight, const floating* weight, const floating* side,
+               const floating* bias, double scale, sum_t* values, double* partials) noexcept nogil:
     """Chunk number c: its rows' sum and, where partials are wanted, gradient."""
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
     cdef Py_ssize_t start = c * size, m = min(size, n - c * size), p = k * d + k
@@ -55,8 +60,8 @@ cdef void part(Loss loss, Py_ssize_t n, Py_ssize_t c, Py_ssize_t size, Py_ssize_
         memset(partial, 0, p * sizeof(double))
         if bias != NULL:
             grad_bias = partial + k * d
-    objective_rows[floating](loss, m, d, k, x + start * d, y + start * item, item, row_weight, weight, bias, scale,
-                             &values[c], partial, grad_bias)
+    objective_rows[floating](loss, m, d, k, x + start * d, y + start * item, item, row_weight, weight, side, bias,
+                             scale, &values[c], partial, grad_bias)
 
 
 cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
@@ -68,15 +73,18 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     cdef int workers = threads(n * d * k, count)
     cdef sum_t* values = <sum_t*>scratch
     cdef double* partials = NULL
+    cdef floating* side = <floating*>(scratch + count * (2 + p))
     cdef sum_t whole
     if grad_weight != NULL:
         partials = scratch + 2 * count
+    if k > 1:
+        turn[floating](d, k, weight, side)
     if workers == 1:
         for c in range(count):
-            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, bias, scale, values, partials)
+            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, side, bias, scale, values, partials)
     else:
         for c in prange(count, num_threads=workers, schedule="static"):
-            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, bias, scale, values, partials)
+            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, side, bias, scale, values, partials)
     whole.total = whole.rest = 0
     for c in range(count):
         add(&whole, values[c].total)
@@ -130,15 +138,18 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
     return result
 
 
-cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w,
+cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, floating* side,
                       const floating* bias, floating* out) noexcept nogil:
     cdef Py_ssize_t c, count = (n + ROWS - 1) // ROWS
     cdef int workers = threads(n * d * k, count)
+    if k > 1:
+        turn[floating](d, k, w, side)
     if workers == 1:
-        forward[floating](n, d, k, x, w, bias, out)
+        forward[floating](n, d, k, x, w, side, bias, out)
     else:
         for c in prange(count, num_threads=workers, schedule="static"):
-            forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, bias, out + c * ROWS * k)
+            forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, side, bias,
+                              out + c * ROWS * k)
 
 
 def predict(x, weight, bias, out):
@@ -148,17 +159,23 @@ def predict(x, weight, bias, out):
     if not PyObject_CheckBuffer(x):
         return sparse_predict(x, weight, bias, out)
     n, d = x.shape
-    hold(b, (x, weight, bias), (out,))
+    cdef double* side = <double*>malloc((side_size(d, k) + 1) * sizeof(double))
+    if side == NULL:
+        raise MemoryError
     try:
-        with nogil:
-            if b[3].itemsize == 8:
-                predictions[double](n, d, k, <const double*>b[0].buf, <const double*>b[1].buf, <const double*>b[2].buf,
-                                    <double*>b[3].buf)
-            else:
-                predictions[float](n, d, k, <const float*>b[0].buf, <const float*>b[1].buf, <const float*>b[2].buf,
-                                   <float*>b[3].buf)
+        hold(b, (x, weight, bias), (out,))
+        try:
+            with nogil:
+                if b[3].itemsize == 8:
+                    predictions[double](n, d, k, <const double*>b[0].buf, <const double*>b[1].buf, side,
+                                        <const double*>b[2].buf, <double*>b[3].buf)
+                else:
+                    predictions[float](n, d, k, <const float*>b[0].buf, <const float*>b[1].buf, <float*>side,
+                                       <const float*>b[2].buf, <float*>b[3].buf)
+        finally:
+            release(b, 4)
     finally:
-        release(b, 4)
+        free(side)
 
 
 cdef void transposed(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g, floating* weight,

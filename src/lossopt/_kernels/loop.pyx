@@ -12,18 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from lossopt._kernels.abi cimport HYPERS, Arrays, Loss, Pass, Update, folded_t, hold, release
-from lossopt._kernels.math cimport add_numbers, add_squares, sum_t
-
-cdef extern from *:
-    """
-    #if defined(__GNUC__) || defined(__clang__)
-    #define lossopt_prefetch(p) __builtin_prefetch(p)
-    #else
-    #define lossopt_prefetch(p) ((void)(p))
-    #endif
-    """
-    void prefetch "lossopt_prefetch"(const void*) noexcept nogil
-
+from lossopt._kernels.math cimport add_numbers, add_squares, prefetch, sum_t
 
 cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)

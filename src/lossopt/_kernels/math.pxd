@@ -25,6 +25,14 @@ cdef extern from *:
     static inline double lossopt_value(uint64_t i) { double x; memcpy(&x, &i, 8); return x; }
     static inline uint32_t lossopt_bitsf(float x) { uint32_t i; memcpy(&i, &x, 4); return i; }
     static inline float lossopt_valuef(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
+    #if defined(__GNUC__) || defined(__clang__)
+    #define lossopt_prefetch(address) __builtin_prefetch(address)
+    #elif defined(_M_X64)
+    #include <xmmintrin.h>
+    #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T0)
+    #else
+    #define lossopt_prefetch(address) ((void)(address))
+    #endif
     #define lossopt_inf ((double)INFINITY)
     #define lossopt_nan ((double)NAN)
     #endif
@@ -39,6 +47,7 @@ cdef extern from *:
     float fabs_f32 "fabsf"(float) noexcept nogil
     double sqrt_f64 "sqrt"(double) noexcept nogil
     float sqrt_f32 "sqrtf"(float) noexcept nogil
+    void prefetch "lossopt_prefetch"(const void* address) noexcept nogil
     const double INF "lossopt_inf"
     const double NAN "lossopt_nan"
 
