@@ -29,7 +29,7 @@ FLAGS = {
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
 OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
 
-FAMILIES = ["losses", "linear", "penalties", "updates"]  # built once a level
+FAMILIES = ["losses", "linear", "penalties", "updates", "math"]  # built once a level
 ONCE = ["abi", "loop"]  # built for no level
 
 DIRECTIVES = {

@@ -78,6 +78,17 @@ def test_penalty(benchmark, request, side, what, row, dtype, size):
     measure(benchmark, request, side, size, work[what])
 
 
+@size
+@dtype
+@pytest.mark.parametrize("name", ["exp", "log", "log1p", "sigmoid", "softplus", "rsqrt"])
+@side
+def test_math(benchmark, request, side, name, dtype, size):
+    function = getattr(SIDES[side].math, name)
+    x = np.random.default_rng(0).lognormal(0, 2, size).astype(dtype)
+    out = np.empty_like(x)
+    measure(benchmark, request, side, size, lambda: function(x, out))
+
+
 @pytest.mark.parametrize(("n", "d"), [(32, 30), (256, 20), (10_000, 30), (100_000, 100)], ids=lambda x: f"{x:g}")
 @dtype
 @pytest.mark.parametrize("row", [p for p in walk("losses") if p.values[0].scores and (p.values[0].k or 1) <= 32])

@@ -40,7 +40,9 @@ def copies(c_file, hot):
     for line in c_file.read_text().splitlines():
         if line.startswith("#line"):
             match = re.match(r'#line (\d+) ".*_kernels/([^"]+)"', line)
-            where = (match[2], int(match[1])) if match and match[2].split(".")[0] in (c_file.stem, "csr") else None
+            # math.pxd is every family's, and no more math's than theirs
+            mine = match and match[2] != "math.pxd" and match[2].split(".")[0] in (c_file.stem, "csr")
+            where = (match[2], int(match[1])) if mine else None
         elif line.startswith("static") and line.endswith("{"):
             function = line
         # Cython names a line more than once; the loop itself is where the C `for` stands

@@ -6,8 +6,8 @@ namespace, so that ``load("reference")`` stands wherever ``load(level)`` does.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
+from math import inf, sqrt
 from typing import Any
 
 import numpy as np
@@ -255,7 +255,7 @@ class updates:  # noqa: N801
                 "decay": 0.0 if decoupled else weight_decay,
                 "keep": 1 - lr * weight_decay if decoupled else 1.0,
                 "step": lr / (1 - beta1**t),
-                "correction": 1 / math.sqrt(1 - beta2**t),
+                "correction": 1 / sqrt(1 - beta2**t),
             }
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
@@ -293,7 +293,7 @@ class updates:  # noqa: N801
         for i, (w, g) in enumerate(zip(params, grads, strict=True)):
             if scale != 1:
                 g = g * w.dtype.type(scale)
-            if clip != math.inf:
+            if clip != inf:
                 g = np.clip(g, -clip, clip)
             decay = constants["decay"] + 2 * l2[i]
             if decay:
@@ -302,4 +302,34 @@ class updates:  # noqa: N801
 
     @staticmethod
     def norm(arrays: list[Array]) -> float:
-        return math.sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in arrays))
+        return sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in arrays))
+
+
+class math:  # noqa: N801
+    @staticmethod
+    def exp(x: Array, out: Array) -> None:
+        out[...] = _exp(x)
+
+    @staticmethod
+    def log(x: Array, out: Array) -> None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[...] = np.log(x)
+
+    @staticmethod
+    def log1p(x: Array, out: Array) -> None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[...] = np.log1p(x)
+
+    @staticmethod
+    def sigmoid(x: Array, out: Array) -> None:
+        e = _exp(-np.abs(x))
+        out[...] = np.where(x < 0, e, 1) / (1 + e)
+
+    @staticmethod
+    def softplus(x: Array, out: Array) -> None:
+        out[...] = np.log1p(_exp(-np.abs(x))) + np.maximum(x, 0)
+
+    @staticmethod
+    def rsqrt(x: Array, out: Array) -> None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[...] = 1 / np.sqrt(x)
