@@ -33,11 +33,15 @@ class Loss(Component, ABC):
     """
 
     reduction: str
+    _kernel: Any  # of the usual predictions and targets
+    _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: always look carefully
 
-    def _reduced(self, reduction: str) -> None:
+    def _reduced(self, reduction: str, kernel: Any, low: float = -np.inf, high: float = np.inf) -> None:
         if reduction not in ("mean", "sum"):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
+        self._kernel = kernel
+        self._direct = (reduction == "mean", low, high)
 
     @abstractmethod
     def _bind(
@@ -122,6 +126,10 @@ class Loss(Component, ABC):
         ValueError, TypeError
             An argument has the wrong shape, type or range; the sentence names it.
         """
+        if sample_weight is None and self._direct is not None and type(prediction) is np.ndarray:
+            value: float | None = self._kernel.direct(prediction, target, None, *self._direct)
+            if value is not None:
+                return value
         total, _, mass = self._run(prediction, target, sample_weight, None)
         return self._reduce(total, mass)
 
@@ -147,6 +155,13 @@ class Loss(Component, ABC):
         ValueError, TypeError
             An argument has the wrong shape, type or range; nothing has been written then.
         """
+        # arrays that are right as they are, in one call; else the careful way, which converts or says what is wrong
+        if sample_weight is None and self._direct is not None and type(prediction) is np.ndarray:
+            to = np.empty(prediction.shape, prediction.dtype) if out is None else out
+            if type(to) is np.ndarray:
+                value = self._kernel.direct(prediction, target, to, *self._direct)
+                if value is not None:
+                    return value, to
         total, grad, mass = self._run(prediction, target, sample_weight, _FRESH if out is None else out)
         return self._reduce(total, mass), grad
 
@@ -227,8 +242,7 @@ class MSE(Loss):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction)
-        self._kernel = _kernels.losses.mse()
+        self._reduced(reduction, _kernels.losses.mse())
 
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
@@ -277,7 +291,6 @@ class BinaryCrossEntropy(Loss):
         label_smoothing: float = 0.0,
         reduction: str = "mean",
     ) -> None:
-        self._reduced(reduction)
         if pos_weight is not None and not (_is_number(pos_weight) and 0 <= pos_weight < np.inf):
             raise ValueError(f"BinaryCrossEntropy: pos_weight must be finite and not negative, got {pos_weight!r}")
         if not _is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
@@ -286,7 +299,9 @@ class BinaryCrossEntropy(Loss):
         self.pos_weight = pos_weight
         self.label_smoothing = label_smoothing
         make = _kernels.losses.bce if from_logits else _kernels.losses.bce_probability
-        self._kernel = make(1.0 if pos_weight is None else pos_weight, label_smoothing)
+        self._reduced(reduction, make(1.0 if pos_weight is None else pos_weight, label_smoothing), 0, 1)
+        if not from_logits:
+            self._direct = None  # predictions have their limits too
 
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
@@ -330,8 +345,7 @@ class CrossEntropy(Loss):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction)
-        self._labels = _kernels.losses.softmax_labels()
+        self._reduced(reduction, _kernels.losses.softmax_labels())
         self._probabilities = _kernels.losses.softmax_probabilities()
 
     def _bind(
@@ -345,7 +359,7 @@ class CrossEntropy(Loss):
         if _kernels.losses.outside_labels(y, shape[1]):
             bad = y[(y < 0) | (y >= shape[1])][0]
             raise ValueError(f"{name} must hold labels from 0 to {shape[1] - 1}, got {bad}")
-        return self._labels, y
+        return self._kernel, y
 
     def _outputs(self, y: Array) -> int:
         if y.ndim != 1 or y.dtype.kind not in "iub":

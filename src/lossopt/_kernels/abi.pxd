@@ -37,6 +37,23 @@ ctypedef void (*apply_f64)(const void* folded, const double* constants, Py_ssize
 ctypedef void (*apply_f32)(const void* folded, const double* constants, Py_ssize_t n, float* w, const float* g,
                            float** state) noexcept nogil
 
+# What a level does with a loss: the sum over the rows of z (n, k) and, unless out is NULL, scale times its gradient; whether
+# any number lies outside [low, high]; whether any label lies outside 0 ... k - 1.
+ctypedef double (*total_f64)(Loss loss, Py_ssize_t n, Py_ssize_t k, const double* z, const char* y, const double* weight,
+                             double* out, double scale) noexcept nogil
+ctypedef double (*total_f32)(Loss loss, Py_ssize_t n, Py_ssize_t k, const float* z, const char* y, const float* weight,
+                             float* out, double scale) noexcept nogil
+ctypedef bint (*beyond_f64)(Py_ssize_t n, const double* x, double low, double high) noexcept nogil
+ctypedef bint (*beyond_f32)(Py_ssize_t n, const float* x, double low, double high) noexcept nogil
+ctypedef bint (*beyond_i64)(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil
+
+cdef struct level_t:
+    total_f64 total64
+    total_f32 total32
+    beyond_f64 beyond64
+    beyond_f32 beyond32
+    beyond_i64 beyond_labels
+
 cdef enum:
     HYPERS = 16         # hyperparameters and constants of an optimizer, at most
     SLOTS = 4           # state arrays a parameter, at most
@@ -61,13 +78,16 @@ cdef class Loss:
     cdef flat_f32 flat32
     cdef rows_f64 rows64
     cdef rows_f32 rows32
+    cdef const level_t* level
     cdef double constants[8]
     cdef readonly Py_ssize_t target_size    # bytes of a target item where it is not the prediction's own: labels
 
     @staticmethod
-    cdef Loss of_block(void* f64, void* f32, void* flat64, void* flat32, const void* constants, size_t size)
+    cdef Loss of_block(const level_t* level, void* f64, void* f32, void* flat64, void* flat32, const void* constants,
+                       size_t size)
     @staticmethod
-    cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels)
+    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels)
+    cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low, double high) noexcept nogil
 
 
 # an update of an array of any size, in pieces for the threads

@@ -9,6 +9,9 @@ X86_LEVEL: int
 
 class Loss:
     target_size: int
+    def direct(
+        self, z: NDArray[Any], y: object, out: NDArray[Any] | None, mean: bool, low: float, high: float
+    ) -> float | None: ...
 
 class Pass: ...
 

@@ -2,7 +2,8 @@
 
 import os
 
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, qsort
 from libc.string cimport memcpy, memset
 
@@ -92,20 +93,98 @@ cdef class Loss:
     """A loss as the kernels take it: its function in both precisions, and its constants."""
 
     @staticmethod
-    cdef Loss of_block(void* f64, void* f32, void* flat64, void* flat32, const void* constants, size_t size):
+    cdef Loss of_block(const level_t* level, void* f64, void* f32, void* flat64, void* flat32, const void* constants,
+                       size_t size):
         cdef Loss self = Loss.__new__(Loss)
-        self.flat64, self.flat32 = <flat_f64>flat64, <flat_f32>flat32
+        self.level = level
         self.block64, self.block32 = <block_f64>f64, <block_f32>f32
+        self.flat64, self.flat32 = <flat_f64>flat64, <flat_f32>flat32
         memcpy(self.constants, constants, size)
         return self
 
     @staticmethod
-    cdef Loss of_rows(void* f64, void* f32, const void* constants, size_t size, bint labels):
+    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels):
         cdef Loss self = Loss.__new__(Loss)
+        self.level = level
         self.rows64, self.rows32 = <rows_f64>f64, <rows_f32>f32
         self.target_size = 8 if labels else 0
         memcpy(self.constants, constants, size)
         return self
+
+    def direct(self, z, y, out, bint mean, double low, double high):
+        """The loss of predictions z, its gradient into out (or None), where all is as kernels want it; else None.
+
+        Then nothing has been written, and whoever asked takes the careful way, which converts, or refuses with a
+        sentence. Targets must lie in [low, high].
+        """
+        cdef Py_buffer[3] b
+        cdef Py_ssize_t n, k = 1
+        cdef double result, mass, scale
+        memset(b, 0, sizeof(b))
+        try:
+            PyObject_GetBuffer(z, &b[0], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            PyObject_GetBuffer(y, &b[1], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            if out is not None:
+                PyObject_GetBuffer(out, &b[2], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+            if not self.fits(&b[0], &b[1], &b[2], low, high):
+                return None
+            n = b[0].shape[0]
+            if b[0].ndim == 2:
+                k = b[0].shape[1]
+            mass = <double>n * (k if self.rows64 == NULL else 1)
+            scale = 1.0 / mass if mean else 1.0
+            with nogil:
+                if b[0].itemsize == 8:
+                    result = self.level.total64(self, n, k, <const double*>b[0].buf, <const char*>b[1].buf, NULL,
+                                                <double*>b[2].buf, scale)
+                else:
+                    result = self.level.total32(self, n, k, <const float*>b[0].buf, <const char*>b[1].buf, NULL,
+                                                <float*>b[2].buf, scale)
+            return result / mass if mean else result
+        except (BufferError, TypeError, ValueError):
+            return None
+        finally:
+            release(b, 3)
+
+    cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low,
+                   double high) noexcept nogil:
+        cdef Py_ssize_t n = z.len // z.itemsize
+        cdef bint wide = z.itemsize == 8
+        if not real(z) or n == 0 or z.ndim < 1 or z.ndim > 2 or (self.rows64 != NULL and z.ndim != 2):
+            return False
+        if self.target_size:
+            if y.ndim != 1 or y.shape[0] != z.shape[0] or y.itemsize != 8 or y.format[1] or not (
+                    y.format[0] == b"l" or y.format[0] == b"q"):
+                return False
+            if self.level.beyond_labels(y.shape[0], <const int64_t*>y.buf, z.shape[1]):
+                return False
+        elif not same(z, y) or low > -INFINITY and (
+                self.level.beyond64(n, <const double*>y.buf, low, high) if wide else
+                self.level.beyond32(n, <const float*>y.buf, low, high)):
+            return False
+        return out.buf == NULL or (same(z, out) and not shared(out, y) and (out.buf == z.buf or not shared(out, z)))
+
+
+cdef bint real(const Py_buffer* x) noexcept nogil:
+    """Whether these are float64 or float32 in native byte order."""
+    return x.format[1] == 0 and (x.format[0] == b"d" or x.format[0] == b"f")
+
+
+cdef bint same(const Py_buffer* x, const Py_buffer* other) noexcept nogil:
+    """Whether two buffers have one type and shape."""
+    cdef int i
+    if x.ndim != other.ndim or x.format[0] != other.format[0] or other.format[1]:
+        return False
+    for i in range(x.ndim):
+        if x.shape[i] != other.shape[i]:
+            return False
+    return True
+
+
+cdef bint shared(const Py_buffer* x, const Py_buffer* other) noexcept nogil:
+    """Whether two buffers have memory in common."""
+    return (<const char*>x.buf < <const char*>other.buf + other.len) and (
+        <const char*>other.buf < <const char*>x.buf + x.len)
 
 
 cdef class Pass:

@@ -6,7 +6,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from lossopt._kernels.abi cimport Loss, hold, release, threads
+from lossopt._kernels.abi cimport Loss, hold, level_t, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
 from lossopt._kernels.math cimport BLOCK, add, add_lanes, add_numbers, lanes_t, sum_t
 
@@ -39,17 +39,17 @@ def bce_probability(double positive, double smoothing):
 def softmax_labels():
     cdef softmax_t c
     c.unused = 0
-    return Loss.of_rows(<void*>softmax[double, int64_t], <void*>softmax[float, int64_t], &c, sizeof(c), True)
+    return Loss.of_rows(&level, <void*>softmax[double, int64_t], <void*>softmax[float, int64_t], &c, sizeof(c), True)
 
 
 def softmax_probabilities():
     cdef softmax_t c
     c.unused = 0
-    return Loss.of_rows(<void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
+    return Loss.of_rows(&level, <void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
 
 
 cdef Loss made(const loss_t* constants):
-    return Loss.of_block(<void*>block[loss_t, double], <void*>block[loss_t, float], <void*>flat[loss_t, double],
+    return Loss.of_block(&level, <void*>block[loss_t, double], <void*>block[loss_t, float], <void*>flat[loss_t, double],
                          <void*>flat[loss_t, float], constants, sizeof(loss_t))
 
 
@@ -256,3 +256,8 @@ def outside_labels(x, int64_t k):
     finally:
         release(b, 1)
     return result
+
+
+cdef level_t level
+level.total64, level.total32 = run[double], run[float]
+level.beyond64, level.beyond32, level.beyond_labels = beyond[double], beyond[float], beyond_labels
