@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossopt import _arrays, _kernels
 from lossopt._component import Component, _construct
+from lossopt._kernels import abi
 from lossopt.penalties import Penalty
 from lossopt.schedules import Schedule
 
@@ -72,6 +73,9 @@ class _Bound:
             first, second = (self._label(self.names[i]) for i in shared)
             raise ValueError(f"{first} overlaps {second}: each parameter needs memory of its own")
         self.penalized = [self.keys is None or not _unpenalized(name) for name in self.names]
+        self.nothing = (0.0,) * len(arrays)
+        # a single array, which need not be looked for
+        self.alone = self.given[0] if self.keys is None and self.names == ["params"] else None
         self.state = [np.zeros(x.shape, self.dtype) for x in arrays for _ in kinds]
         self.state_memory = _kernels.Arrays(self.state, True)
 
@@ -80,6 +84,8 @@ class _Bound:
 
     def holds(self, params: Params) -> bool:
         """Whether these are the very arrays of the last step, under the same names."""
+        if params is self.alone and type(params) is np.ndarray:
+            return params.flags.writeable
         if (tuple(params) if isinstance(params, Mapping) else None) != self.keys:
             return False
         now = (
@@ -94,6 +100,17 @@ class _Bound:
 
     def gradients(self, grads: Params) -> Any:
         """The memory of the gradients, in the order of the params."""
+        # arrays that are right as they are, in one call; else the careful way, which converts or says what is wrong
+        plain = None
+        if type(grads) is np.ndarray:
+            plain = [grads]
+        elif type(grads) is dict and tuple(grads) == self.keys:
+            plain = list(grads.values())
+        elif isinstance(grads, (list, tuple)) and self.keys is None:
+            plain = list(grads)
+        memory = None if plain is None else self.memory.like(plain)
+        if memory is not None:
+            return memory
         given = _named(grads, "grads")
         if isinstance(grads, Mapping):
             if given.keys() != set(self.names):
@@ -213,15 +230,18 @@ class Optimizer(Component, ABC):
         """
         if penalty is not None and not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
-        for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
-            if limit is not None and not (isinstance(limit, (int, float, np.number)) and limit > 0):
-                raise ValueError(f"{name} must be positive, got {limit!r}")
+        if max_norm is not None or clip_value is not None:
+            for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
+                if limit is not None and not (isinstance(limit, (int, float, np.number)) and limit > 0):
+                    raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
         hyper: tuple[Any, ...] = self._hyper()
-        if any(isinstance(h, Schedule) for h in hyper):
+        if not abi.plain(hyper) and any(isinstance(h, Schedule) for h in hyper):
             hyper = tuple(self._table(np.array([t], dtype=np.float64))[0].tolist())
-        l1, l2 = penalty._coefficients() if penalty is not None else (0.0, 0.0)
+        l1 = l2 = bound.nothing
+        if penalty is not None:
+            l1, l2 = (tuple(c if x else 0.0 for x in bound.penalized) for c in penalty._coefficients())
         scale, norm = 1.0, 0.0
         if max_norm is not None or judge is not None:
             norm = float(_kernels.updates.norm(memory))
@@ -241,8 +261,8 @@ class Optimizer(Component, ABC):
             self.steps,
             scale,
             np.inf if clip_value is None else clip_value,
-            tuple(l1 if penalized else 0.0 for penalized in bound.penalized),
-            tuple(l2 if penalized else 0.0 for penalized in bound.penalized),
+            l1,
+            l2,
         )
         return hyper
 

@@ -221,14 +221,17 @@ cdef class Arrays:
 
     def __cinit__(self, list arrays, bint writable):
         cdef Py_ssize_t i, n = len(arrays)
-        self.views = <Py_buffer*>calloc(n + 1, sizeof(Py_buffer))
-        self.data = <void**>calloc(n + 1, sizeof(void*))
-        self.sizes = <Py_ssize_t*>calloc(n + 1, sizeof(Py_ssize_t))
-        self.ranges = <range_t*>calloc(n + 1, sizeof(range_t))
-        if self.views == NULL or self.data == NULL or self.sizes == NULL or self.ranges == NULL:
+        cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0)
+        # one piece of memory for all of the tables
+        self.views = <Py_buffer*>calloc(
+            n + 1, sizeof(Py_buffer) + sizeof(void*) + sizeof(Py_ssize_t) + sizeof(range_t))
+        if self.views == NULL:
             raise MemoryError
+        self.data = <void**>(self.views + n + 1)
+        self.sizes = <Py_ssize_t*>(self.data + n + 1)
+        self.ranges = <range_t*>(self.sizes + n + 1)
         for i in range(n):
-            PyObject_GetBuffer(arrays[i], &self.views[i], PyBUF_C_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+            PyObject_GetBuffer(arrays[i], &self.views[i], flags)
             self.count = i + 1
             self.data[i] = self.views[i].buf
             if i and self.views[i].itemsize != self.itemsize:
@@ -238,15 +241,29 @@ cdef class Arrays:
             self.ranges[i].start = <size_t>self.views[i].buf
             self.ranges[i].stop = self.ranges[i].start + self.views[i].len
             self.ranges[i].index = i
-        qsort(self.ranges, n, sizeof(range_t), by_address)
+        if n > 1:
+            qsort(self.ranges, n, sizeof(range_t), by_address)
 
     def __dealloc__(self):
         if self.views != NULL:
             release(self.views, self.count)
         free(self.views)
-        free(self.data)
-        free(self.sizes)
-        free(self.ranges)
+
+    def like(self, list arrays):
+        """The memory of arrays to be read with these: of their types and shapes, and apart from them; None where one must
+        be looked at with care."""
+        cdef Arrays other
+        cdef Py_ssize_t i
+        try:
+            other = Arrays(arrays, False)
+        except (BufferError, TypeError, ValueError):
+            return None
+        if other.count != self.count or other.overlap(self) is not None:
+            return None
+        for i in range(self.count):
+            if not real(&other.views[i]) or not same(&self.views[i], &other.views[i]):
+                return None
+        return other
 
     def overlap_within(self):
         """The indices of two arrays that share memory, or None."""
@@ -273,6 +290,14 @@ cdef class Arrays:
             if j < other.count and other.ranges[j].start < self.ranges[i].stop:
                 return self.ranges[i].index, other.ranges[j].index
         return None
+
+
+def plain(tuple numbers):
+    """Whether all are Python's own numbers."""
+    for number in numbers:
+        if type(number) is not float and type(number) is not int and type(number) is not bool:
+            return False
+    return True
 
 
 cdef int hold(Py_buffer* views, tuple read, tuple written) except -1:

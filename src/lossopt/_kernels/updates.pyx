@@ -4,6 +4,7 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
+from libc.stdlib cimport free, malloc
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, folded_t, prepare_t, threads
 from lossopt._kernels.math cimport INF, add_squares, sum_t
@@ -62,24 +63,31 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
     an array (l2 joins the gradient as 2 * l2 * w)."""
     cdef double[HYPERS] numbers
     cdef double[HYPERS] constants
-    cdef folded_t folded
+    cdef folded_t* folded
     cdef double decay
     cdef Py_ssize_t i
     if grads.count != params.count or state.count != params.count * update.slots:
         raise ValueError("params, grads and state must match")
     for i in range(update.hypers):
         numbers[i] = hyper[i]
-    folded.scale, folded.clip = scale, clip
     decay = update.prepare(numbers, t, constants)
-    for i in range(params.count):
-        folded.l1, folded.decay = l1[i], decay + 2 * <double>l2[i]
+    folded = <folded_t*>malloc((params.count + 1) * sizeof(folded_t))
+    if folded == NULL:
+        raise MemoryError
+    try:
+        for i in range(params.count):
+            folded[i].scale, folded[i].clip = scale, clip
+            folded[i].l1, folded[i].decay = l1[i], decay + 2 * <double>l2[i]
         with nogil:
-            if params.itemsize == 8:
-                run[double](update, &folded, constants, params.sizes[i], <double*>params.data[i],
-                            <const double*>grads.data[i], <double**>&state.data[i * update.slots])
-            else:
-                run[float](update, &folded, constants, params.sizes[i], <float*>params.data[i],
-                           <const float*>grads.data[i], <float**>&state.data[i * update.slots])
+            for i in range(params.count):
+                if params.itemsize == 8:
+                    run[double](update, folded + i, constants, params.sizes[i], <double*>params.data[i],
+                                <const double*>grads.data[i], <double**>&state.data[i * update.slots])
+                else:
+                    run[float](update, folded + i, constants, params.sizes[i], <float*>params.data[i],
+                               <const float*>grads.data[i], <float**>&state.data[i * update.slots])
+    finally:
+        free(folded)
 
 
 def norm(Arrays arrays not None):
