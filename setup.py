@@ -23,7 +23,7 @@ if platform.machine().lower() not in {"x86_64", "amd64"}:
 # gcc stops inlining exp and log in the middle of a file, and the loops around them are no vectors any more.
 FLAGS = {
     "unix": ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-tree-loop-distribute-patterns",
-             "--param=inline-unit-growth=400", "--param=max-completely-peel-times=8"],
+             "--param=inline-unit-growth=400", "--param=max-completely-peel-times=3"],
     "msvc": ["/O2", "/fp:precise"],
 }
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component
+from lossopt._kernels import abi
 from lossopt.losses import Loss
 from lossopt.penalties import Penalty
 
@@ -145,6 +146,17 @@ class Objective(Component):
         self._kernel, bound = loss._bind(shape, self.X.dtype, self.y, "y")
         self._y = _arrays.kept(bound)
         self._mass = loss._mass(shape, self.sample_weight)
+        self._problem: abi.Problem | None = None
+        if isinstance(self.X, np.ndarray) and self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
+            self._problem = abi.Problem(
+                _kernels.linear.objective_pass(),
+                self._kernel,
+                self.X,
+                self._y,
+                self.sample_weight,
+                self.n_outputs,
+                bool(fit_intercept),
+            )
         self.size = self.n_outputs * (d + bool(fit_intercept))
 
     def zeros(self) -> Array:
@@ -197,6 +209,13 @@ class Objective(Component):
         ValueError, TypeError
             As for `value_and_grad`.
         """
+        # arrays that are right as they are, in one call; else the careful way, which converts or says what is wrong
+        if self._problem is not None and self._mass and type(w) is np.ndarray:
+            gradient = np.empty(w.shape, w.dtype) if out is None else out
+            if type(gradient) is np.ndarray:
+                total = self._problem.value_and_grad(w, gradient, self.loss._scale(self._mass))
+                if total is not None:
+                    return self.loss._reduce(total, self._mass), gradient
         w = _arrays.floats("w", w)
         gradient = np.empty_like(w) if out is None else _arrays.written("out", out, w.dtype, w.shape)
         if out is not None:
@@ -247,8 +266,9 @@ class Objective(Component):
         value, gradient = self.data_value_and_grad(w, out)
         if self.penalty is not None:
             weights = self.n_outputs * self.X.shape[1]
-            value += self.penalty.value(w[:weights])
-            self.penalty.add_grad(w[:weights], gradient[:weights])
+            l1, l2 = self.penalty._coefficients()
+            value += _kernels.penalties.value(w[:weights], l1, l2)
+            _kernels.penalties.add_grad(w[:weights], gradient[:weights], l1, l2)
         return value, gradient
 
     def __call__(self, w: ArrayLike) -> float:

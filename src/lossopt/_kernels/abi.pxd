@@ -116,6 +116,17 @@ cdef class Pass:
     cdef Pass of(scratch_t scratch_size, void* f64, void* f32)
 
 
+cdef class Problem:
+    # A linear objective over dense X: what is the same at every w, its buffers held.
+    cdef Pass objective
+    cdef Loss loss
+    cdef Py_buffer[3] data          # X, targets, sample weights
+    cdef Py_ssize_t n
+    cdef Py_ssize_t d
+    cdef Py_ssize_t k
+    cdef bint intercept
+
+
 cdef class Update:
     cdef prepare_t prepare
     cdef apply_f64 bare64           # where nothing is folded in

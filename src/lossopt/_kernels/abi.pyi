@@ -15,6 +15,19 @@ class Loss:
 
 class Pass: ...
 
+class Problem:
+    def __init__(
+        self,
+        objective: Pass,
+        loss: Loss,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        sample_weight: NDArray[Any] | None,
+        k: int,
+        intercept: bool,
+    ) -> None: ...
+    def value_and_grad(self, w: object, grad: NDArray[Any], scale: float) -> float | None: ...
+
 class Update:
     hypers: int
     slots: int

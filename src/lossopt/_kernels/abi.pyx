@@ -4,7 +4,7 @@ import os
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.math cimport INFINITY
-from libc.stdlib cimport calloc, free, qsort
+from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy, memset
 
 cdef extern from *:
@@ -196,6 +196,60 @@ cdef class Pass:
         self.scratch_size = scratch_size
         self.pass64, self.pass32 = <pass_f64>f64, <pass_f32>f32
         return self
+
+
+cdef class Problem:
+    """A linear objective over dense X: what is the same at every w."""
+
+    def __cinit__(self, Pass objective not None, Loss loss not None, X, y, sample_weight, Py_ssize_t k, bint intercept):
+        self.objective, self.loss = objective, loss
+        self.n, self.d = X.shape
+        self.k, self.intercept = k, intercept
+        hold(self.data, (X, y, sample_weight), ())
+
+    def __dealloc__(self):
+        release(self.data, 3)
+
+    def value_and_grad(self, w, grad, double scale):
+        """Sum of sample_weight * loss at the flat vector w, weight first, then bias; grad becomes scale times its gradient.
+        None where w or grad is not as kernels want it: then nothing has been written."""
+        cdef Py_buffer[2] b
+        cdef Py_ssize_t i, weights = self.k * self.d
+        cdef double* scratch = NULL
+        cdef double result
+        memset(b, 0, sizeof(b))
+        try:
+            PyObject_GetBuffer(w, &b[0], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+            PyObject_GetBuffer(grad, &b[1], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
+            if not real(&b[0]) or not same(&b[0], &b[1]) or b[0].ndim != 1 or b[0].itemsize != self.data[0].itemsize:
+                return None
+            if b[0].shape[0] != weights + (self.k if self.intercept else 0) or shared(&b[0], &b[1]):
+                return None
+            for i in range(3):
+                if shared(&b[1], &self.data[i]):
+                    return None
+            scratch = <double*>malloc((self.objective.scratch_size(self.n, self.d, self.k) + 1) * sizeof(double))
+            if scratch == NULL:
+                raise MemoryError
+            with nogil:
+                if b[0].itemsize == 8:
+                    result = self.objective.pass64(
+                        self.loss, self.n, self.d, self.k, <const double*>self.data[0].buf, <const char*>self.data[1].buf,
+                        <const double*>self.data[2].buf, <const double*>b[0].buf,
+                        <const double*>b[0].buf + weights if self.intercept else NULL, scale, <double*>b[1].buf,
+                        <double*>b[1].buf + weights if self.intercept else NULL, scratch)
+                else:
+                    result = self.objective.pass32(
+                        self.loss, self.n, self.d, self.k, <const float*>self.data[0].buf, <const char*>self.data[1].buf,
+                        <const float*>self.data[2].buf, <const float*>b[0].buf,
+                        <const float*>b[0].buf + weights if self.intercept else NULL, scale, <float*>b[1].buf,
+                        <float*>b[1].buf + weights if self.intercept else NULL, scratch)
+            return result
+        except (BufferError, TypeError, ValueError):
+            return None
+        finally:
+            free(scratch)
+            release(b, 2)
 
 
 cdef class Update:

@@ -6,7 +6,7 @@ from cython cimport floating
 
 from lossopt._kernels.abi cimport Loss
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
-from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, sum_t
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
@@ -94,7 +94,7 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
     """z (n, k) = x (n, d) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1."""
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
-    cdef floating zero = 0
+    cdef floating zero = 0, b = zero if bias == NULL else bias[0]
     # four rows a quarter apart: the processor foresees four steady streams
     cdef Py_ssize_t c, i, m, r, more, start, q = (n + 3) // 4
     cdef const floating* x1
@@ -112,7 +112,7 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
         if k == 1:
             dots[floating](d, x + r * d, x1, x2, x3, w, last, four)
             for i in range(more + 1):
-                z[r + i * q] = four[i]
+                z[r + i * q] = four[i] + b
         else:
             for start in range((k + LANES - 1) // LANES):
                 panel[floating](d, x + r * d, x1, x2, x3, side + start * d * LANES, four)
@@ -120,7 +120,7 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
                 for i in range(more + 1):
                     for c in range(m):
                         z[(r + i * q) * k + start * LANES + c] = four[i * LANES + c]
-    if bias != NULL:
+    if bias != NULL and k > 1:
         for r in range(n):
             for c in range(k):
                 z[r * k + c] += bias[c]
@@ -174,7 +174,9 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
             for j in range(d):    # hot
                 to[j] += <double>fma[floating](g7, x7[j], fma[floating](g6, x6[j], fma[floating](g5, x5[j], fma[floating](
                     g4, x4[j], fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))))))
-    if bias != NULL:
+    if bias != NULL and k == 1:
+        bias[0] += numbers_sum[floating](n, g)
+    elif bias != NULL:
         for r in range(n):
             for c in range(k):
                 bias[c] += <double>g[r * k + c]

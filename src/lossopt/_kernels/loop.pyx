@@ -12,7 +12,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from lossopt._kernels.abi cimport HYPERS, Arrays, Loss, Pass, Update, folded_t, hold, release
-from lossopt._kernels.math cimport add_numbers, add_squares, prefetch, sum_t
+from lossopt._kernels.math cimport add_squares, numbers_sum, prefetch, sum_t
 
 cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)
@@ -126,12 +126,7 @@ cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t
 
 cdef double weighed(const plan_t* p, Py_ssize_t m, const floating* weight) noexcept nogil:
     """What the mean over m rows divides by."""
-    cdef sum_t s
-    if weight == NULL:
-        return p.terms * <double>m
-    s.total = s.rest = 0
-    add_numbers[floating](m, weight, &s)
-    return p.terms * (s.total + s.rest)
+    return p.terms * (<double>m if weight == NULL else numbers_sum[floating](m, weight))
 
 
 cdef void run(const plan_t* p, state_t* at, Py_ssize_t windows, Pass objective, Loss loss, Update update, const floating* x,

@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from lossopt._kernels.abi cimport Loss, hold, level_t, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
-from lossopt._kernels.math cimport BLOCK, add, add_lanes, add_numbers, lanes_t, sum_t
+from lossopt._kernels.math cimport BLOCK, add, add_lanes, lanes_t, numbers_sum, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial sums, whatever the number of threads
@@ -188,18 +188,17 @@ def pointwise(Loss loss not None, z, y, out, Py_ssize_t k):
 def sum(x):
     """Sum of an array, compensated, in double."""
     cdef Py_buffer[1] b
-    cdef sum_t s
-    s.total = s.rest = 0
+    cdef double result
     hold(b, (x,), ())
     try:
         with nogil:
             if b[0].itemsize == 8:
-                add_numbers[double](b[0].len // 8, <const double*>b[0].buf, &s)
+                result = numbers_sum[double](b[0].len // 8, <const double*>b[0].buf)
             else:
-                add_numbers[float](b[0].len // 4, <const float*>b[0].buf, &s)
+                result = numbers_sum[float](b[0].len // 4, <const float*>b[0].buf)
     finally:
         release(b, 1)
-    return s.total + s.rest
+    return result
 
 
 cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexcept nogil:

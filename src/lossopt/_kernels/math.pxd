@@ -345,6 +345,14 @@ cdef inline void add_numbers(Py_ssize_t n, const floating* x, sum_t* s) noexcept
         add(s, block_sum(v, m))
 
 
+cdef inline double numbers_sum(Py_ssize_t n, const floating* x) noexcept nogil:
+    """Any number of numbers, in double."""
+    cdef sum_t s
+    s.total = s.rest = 0
+    add_numbers[floating](n, x, &s)
+    return s.total + s.rest
+
+
 cdef inline void add_squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
     cdef double[BLOCK] v
     cdef Py_ssize_t b, i, m
