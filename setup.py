@@ -19,11 +19,20 @@ LEVELS = {
 if platform.machine().lower() not in {"x86_64", "amd64"}:
     LEVELS = {"baseline": LEVELS["baseline"]}
 
-# No flag may let the compiler contract or reorder arithmetic: x86_v3 and x86_v4 give the same bits. Without the last one
-# gcc stops inlining exp and log in the middle of a file, and the loops around them are no vectors any more.
+# No flag may let the compiler contract or reorder arithmetic: x86_v3 and x86_v4 give the same bits. The last three keep
+# gcc from making scalars of vectors: copies of a few numbers become memcpy, which it takes to touch everything; exp and
+# log are not inlined any more in the middle of a file; loops of sixteen lanes are unrolled before it looks for vectors.
 FLAGS = {
-    "unix": ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-fno-tree-loop-distribute-patterns",
-             "--param=inline-unit-growth=400", "--param=max-completely-peel-times=3"],
+    "unix": [
+        "-O3",
+        "-g0",
+        "-fno-math-errno",
+        "-fno-trapping-math",
+        "-ffp-contract=off",
+        "-fno-tree-loop-distribute-patterns",
+        "--param=inline-unit-growth=400",
+        "--param=max-completely-peel-times=3",
+    ],
     "msvc": ["/O2", "/fp:precise"],
 }
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import Lasso
 
 import lossopt as lo
+from lossopt import _arrays
 
 from . import cases
 
@@ -175,6 +176,30 @@ def test_moments_that_underflow_leave_the_rest_to_eps():
     lo.Adam(lr=1).step(w, np.array([1e-23, 0], np.float32))
     assert_allclose(w, [-1e-15, 0], rtol=1e-6)
     assert np.float32(1e-45) * np.float32(1) != 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("cls", [lo.Adam, lo.AdamW])
+def test_no_denominator_is_zero(cls, dtype):
+    """torch's is, with eps = 0: 0/0 where a coordinate never had a gradient."""
+    w = np.array([1.0, 2.0], dtype)
+    cls(lr=0.5, eps=0.0, weight_decay=0.0).step(w, np.array([0.0, 3.0], dtype), penalty=lo.L1(0.0))
+    assert_allclose(w, [1.0, 1.5], rtol=1e-6)
+
+
+@each_row
+@pytest.mark.parametrize("form", [lambda x: x, lambda x: [x], lambda x: {"weight": x}])
+def test_gradients_that_are_right_as_they_are_are_not_looked_at_one_by_one(cls, row, form, monkeypatch):
+    rng = np.random.default_rng(0)
+    w, opt, expected = rng.standard_normal(20), row.make(cls), row.make(cls)
+    same, g = w.copy(), rng.standard_normal(20)
+    for one, params, grads in ((opt, w, g), (expected, same, g.astype(">f8"))):
+        one.step(form(params), form(grads))
+    monkeypatch.setattr(_arrays, "floats", None)
+    opt.step(form(w), form(g))
+    monkeypatch.undo()
+    expected.step(form(same), form(g.astype(">f8")))
+    assert_array_equal(w, same)
 
 
 def test_norms_are_clipped_as_a_whole():

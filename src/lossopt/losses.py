@@ -34,7 +34,7 @@ class Loss(Component, ABC):
 
     reduction: str
     _kernel: Any  # of the usual predictions and targets
-    _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: always look carefully
+    _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: look with care
 
     def _reduced(self, reduction: str, kernel: Any, low: float = -np.inf, high: float = np.inf) -> None:
         if reduction not in ("mean", "sum"):

@@ -190,7 +190,8 @@ cdef inline Py_ssize_t pass_rows(Py_ssize_t d, Py_ssize_t k, Py_ssize_t itemsize
 
 cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
                                 Py_ssize_t item, const floating* weight, const floating* w, const floating* side,
-                                const floating* bias, double scale, sum_t* value, double* grad_weight, double* grad_bias) noexcept nogil:
+                                const floating* bias, double scale, sum_t* value, double* grad_weight,
+                                double* grad_bias) noexcept nogil:
     """n rows: the weighted sum of the loss is added to value, scale times its gradient to grad_* (NULL: not wanted)."""
     cdef floating[ROWS * WIDE] z
     cdef floating[BLOCK] factor

@@ -70,12 +70,13 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
         gradient[0] = (zero if q == zero else q / (one - z)) - (zero if p == zero else p / z)
 
 
+cdef inline bint halved(loss_t* c) noexcept nogil:
+    """Whether a point needs a first half: what is heavy enough to spill registers when it stands in the same loop."""
+    return loss_t is logistic_t or loss_t is bce_t
+
+
 cdef inline floating first_half(loss_t* c, floating z) noexcept nogil:
-    """What a point needs that is heavy enough to spill registers when it stands in the same loop."""
-    if loss_t is logistic_t or loss_t is bce_t:
-        return exp_down[floating](-fabs[floating](z))
-    else:
-        return z
+    return exp_down[floating](-fabs[floating](z))
 
 
 cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z, const floating* y, floating* value,
@@ -84,11 +85,11 @@ cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z,
     cdef loss_t c = constants[0]
     cdef floating[BLOCK] first
     cdef Py_ssize_t i
-    for i in range(n):    # hot 2
-        first[i] = first_half[loss_t, floating](&c, z[i])
+    if halved[loss_t](&c):
+        for i in range(n):    # hot 4
+            first[i] = first_half[loss_t, floating](&c, z[i])
     for i in range(n):    # hot
         point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
-
 
 
 cdef inline void sixteen(loss_t* c, const floating* z, const floating* y, const floating* first, floating factor,
@@ -125,8 +126,8 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
         rest[i] = sums.rest[i]
     while start < whole:
         m = min(<Py_ssize_t>BLOCK, whole - start)
-        if loss_t is logistic_t or loss_t is bce_t:
-            for i in range(m):    # hot
+        if halved[loss_t](&c):
+            for i in range(m):    # hot 4
                 first[i] = first_half[loss_t, floating](&c, z[start + i])
         for b in range(m // LANES):
             i = start + b * LANES
@@ -140,7 +141,8 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
         for i in range(LANES):
             last[i] = z[whole + i] if i < m else <floating>0
             last[LANES + i] = y[whole + i] if i < m else <floating>0
-            first[i] = first_half[loss_t, floating](&c, last[i])
+            if halved[loss_t](&c):
+                first[i] = first_half[loss_t, floating](&c, last[i])
         sixteen[loss_t, floating](&c, last, last + LANES, first, factor, last + 2 * LANES, total, rest)
         for i in range(m):
             gradient[whole + i] = last[2 * LANES + i]
@@ -430,9 +432,7 @@ cdef inline void rows(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, 
         start = 0
         while start < n:
             m = min(<Py_ssize_t>BLOCK, n - start)
-            one[floating](loss, m, z + start, <const floating*>y + start, v, g)
-            for i in range(m):
-                value[start + i] = v[i]
+            one[floating](loss, m, z + start, <const floating*>y + start, value + start, g)
             if gradient != NULL:
                 for i in range(m):    # hot
                     gradient[start + i] = zero if factor[start + i] == zero else g[i] * factor[start + i]
