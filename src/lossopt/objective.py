@@ -18,7 +18,7 @@ from lossopt.penalties import Penalty
 Array = NDArray[Any]
 
 # rows a product of more outputs than the dense kernels take: the block of X and its predictions stay in the last cache
-_BLAS_ROWS = 1024
+_BLAS_ROWS = 512
 
 
 def linear_value_and_grad(
@@ -39,11 +39,11 @@ def linear_value_and_grad(
     if isinstance(X, CSR) or len(weight) <= _kernels.linear.MOST_OUTPUTS:
         value = _kernels.linear.value_and_grad(kernel, X, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
         return float(value)
-    total = 0.0
-    if grad_weight is not None:
-        grad_weight[...] = 0
-    if grad_bias is not None:
-        grad_bias[...] = 0
+    total, product = 0.0, None if grad_weight is None else np.empty_like(grad_weight)
+    room = np.empty((min(_BLAS_ROWS, len(X)), len(weight)), X.dtype)
+    for out in (grad_weight, grad_bias):
+        if out is not None:
+            out[...] = 0
     for start in range(0, len(X), _BLAS_ROWS):
         rows = slice(start, start + _BLAS_ROWS)
         x, t, part = X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
@@ -51,15 +51,16 @@ def linear_value_and_grad(
             # a row of weight 0 is no row, whatever it holds
             kept = np.flatnonzero(part)
             x, t, part = x[kept], t[kept], part[kept]
+        z = room[: len(x)]
         with np.errstate(over="ignore", invalid="ignore"):
-            z = x @ weight.T
+            np.matmul(x, weight.T, out=z)
             if bias is not None:
                 z += bias
         total += _kernels.losses.value_and_grad(
             kernel, z, t, part, None if grad_weight is None else z, len(weight), scale
         )
         if grad_weight is not None:
-            grad_weight += z.T @ x
+            grad_weight += np.matmul(z.T, x, out=product)
         if grad_bias is not None:
             grad_bias += z.sum(axis=0)
     return total
