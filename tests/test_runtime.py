@@ -81,6 +81,13 @@ def test_number_is_checked(n):
     assert lo.get_num_threads() == before
 
 
+def test_number_fits_an_int():
+    before = lo.get_num_threads()
+    with pytest.raises(ValueError, match=re.escape("n must be below 2**31, got 2147483648")):
+        lo.set_num_threads(2**31)
+    assert lo.get_num_threads() == before
+
+
 @parallel
 @linux
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -113,12 +120,21 @@ DEFAULT = int(min(CORES, runtime._quota()))
         ({"OMP_NUM_THREADS": "64", "LOSSOPT_NUM_THREADS": "1"}, 1),
         ({"OMP_NUM_THREADS": "1", "LOSSOPT_NUM_THREADS": "64"}, 1),
         ({"OMP_NUM_THREADS": "", "LOSSOPT_NUM_THREADS": ""}, DEFAULT),
+        ({"OMP_NUM_THREADS": "0"}, DEFAULT),
+        ({"OMP_NUM_THREADS": "many"}, DEFAULT),
     ],
     ids=str,
 )
 def test_default_is_the_smallest_limit(environment, expected):
     code = "import lossopt as lo; print(lo.get_num_threads()); lo.set_num_threads(3); print(lo.get_num_threads())"
     assert python(code, **environment).split() == [str(expected), "3"]
+
+
+@parallel
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to cores")
+def test_default_counts_the_cores_of_this_process():
+    code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); import lossopt as lo; "
+    assert python(code + "print(lo.get_num_threads(), lo.info()['cores'])") == "1 1"
 
 
 @pytest.mark.parametrize("given", ["0", "-2", "two", "1.5"])
@@ -169,7 +185,22 @@ def test_threadpoolctl_caps_while_active(number, limit, problem):
     assert lo.get_num_threads() == number
 
 
-# ---- several threads and processes of the caller's
+@parallel
+@linux
+@pytest.mark.parametrize("limit", [1, 2])
+def test_no_more_threads_run_than_threadpoolctl_allows(limit):
+    pytest.importorskip("threadpoolctl")
+    code = PROBLEM + (
+        "import threadpoolctl\n"
+        "lo.set_num_threads(3); before = pool()\n"
+        # "openmp": OpenBLAS would start threads of its own
+        f"with threadpoolctl.threadpool_limits({limit}, 'openmp'): bits()\n"
+        "print(pool() - before); bits(); print(pool() - before)"
+    )
+    assert python(code, OPENBLAS_NUM_THREADS="1").split() == [str(limit - 1), "2"]
+
+
+# ---- several threads and processes of the caller's; more in test_concurrency.py
 
 
 def test_calls_from_several_python_threads(problem):
