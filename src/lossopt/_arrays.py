@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossopt import _kernels
+
 Array = NDArray[Any]
 
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
@@ -144,7 +146,8 @@ def weights(name: str, x: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
     array = floats(name, x, dtype)
     if array.shape != (n,):
         raise ValueError(f"{name} must have shape ({n},), a weight a row, got {describe(array)}")
-    if not ((array >= 0) & (array < np.inf)).all():
+    total = _kernels.losses.sum(array)  # NaN where one of them is, which lies outside of nothing
+    if _kernels.losses.outside(array, 0, float(np.finfo(array.dtype).max)) or total != total:
         bad = array[~((array >= 0) & (array < np.inf))][0]
         raise ValueError(f"{name} must be finite and not negative, got {bad}")
     return array
