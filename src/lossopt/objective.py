@@ -56,8 +56,9 @@ def linear_value_and_grad(
             np.matmul(x, weight.T, out=z)
             if bias is not None:
                 z += bias
+        # alone: the threads of BLAS still spin, and a second team beside them costs more than it gives
         total += _kernels.losses.value_and_grad(
-            kernel, z, t, part, None if grad_weight is None else z, len(weight), scale
+            kernel, z, t, part, None if grad_weight is None else z, len(weight), scale, True
         )
         if grad_weight is not None:
             grad_weight += np.matmul(z.T, x, out=product)

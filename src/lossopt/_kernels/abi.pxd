@@ -40,9 +40,9 @@ ctypedef void (*apply_f32)(const void* folded, const double* constants, Py_ssize
 # What a level does with a loss: the sum over the rows of z (n, k) and, unless out is NULL, scale times its gradient; whether
 # any number lies outside [low, high]; whether any label lies outside 0 ... k - 1.
 ctypedef double (*total_f64)(Loss loss, Py_ssize_t n, Py_ssize_t k, const double* z, const char* y, const double* weight,
-                             double* out, double scale) noexcept nogil
+                             double* out, double scale, bint alone) noexcept nogil
 ctypedef double (*total_f32)(Loss loss, Py_ssize_t n, Py_ssize_t k, const float* z, const char* y, const float* weight,
-                             float* out, double scale) noexcept nogil
+                             float* out, double scale, bint alone) noexcept nogil
 ctypedef bint (*beyond_f64)(Py_ssize_t n, const double* x, double low, double high) noexcept nogil
 ctypedef bint (*beyond_f32)(Py_ssize_t n, const float* x, double low, double high) noexcept nogil
 ctypedef bint (*beyond_i64)(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil

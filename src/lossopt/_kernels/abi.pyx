@@ -136,10 +136,10 @@ cdef class Loss:
             with nogil:
                 if b[0].itemsize == 8:
                     result = self.level.total64(self, n, k, <const double*>b[0].buf, <const char*>b[1].buf, NULL,
-                                                <double*>b[2].buf, scale)
+                                                <double*>b[2].buf, scale, False)
                 else:
                     result = self.level.total32(self, n, k, <const float*>b[0].buf, <const char*>b[1].buf, NULL,
-                                                <float*>b[2].buf, scale)
+                                                <float*>b[2].buf, scale, False)
             return result / mass if mean else result
         except (BufferError, TypeError, ValueError):
             return None

@@ -12,46 +12,26 @@ cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
 
 
-cdef inline void dots(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
-                      const floating* w, const floating* last, floating* z) noexcept nogil:
-    """Four rows times one vector: sixteen lanes a row. The columns left over are the end of the last sixteen, which `last`
-    multiplies: w there, and zero where a column has been counted. Fewer than sixteen columns are a chain a row."""
-    cdef floating[LANES] a0
-    cdef floating[LANES] a1
-    cdef floating[LANES] a2
-    cdef floating[LANES] a3
+cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, const floating* last) noexcept nogil:
+    """A row times a vector: sixteen lanes. The columns left over are the end of the last sixteen, which `last` multiplies:
+    w there, and zero where a column has been counted. Fewer than sixteen columns are a chain."""
+    cdef floating[LANES] a
+    cdef floating t = 0
     cdef Py_ssize_t b, i, j
     if d < LANES:
-        for i in range(4):
-            z[i] = 0
         for j in range(d):
-            z[0] = fma[floating](x0[j], w[j], z[0])
-            z[1] = fma[floating](x1[j], w[j], z[1])
-            z[2] = fma[floating](x2[j], w[j], z[2])
-            z[3] = fma[floating](x3[j], w[j], z[3])
-        return
+            t = fma[floating](x[j], w[j], t)
+        return t
     for i in range(LANES):    # hot
-        a0[i] = x0[i] * w[i]
-        a1[i] = x1[i] * w[i]
-        a2[i] = x2[i] * w[i]
-        a3[i] = x3[i] * w[i]
+        a[i] = x[i] * w[i]
     for b in range(1, d // LANES):
         for i in range(LANES):    # hot
-            a0[i] = fma[floating](x0[b * LANES + i], w[b * LANES + i], a0[i])
-            a1[i] = fma[floating](x1[b * LANES + i], w[b * LANES + i], a1[i])
-            a2[i] = fma[floating](x2[b * LANES + i], w[b * LANES + i], a2[i])
-            a3[i] = fma[floating](x3[b * LANES + i], w[b * LANES + i], a3[i])
+            a[i] = fma[floating](x[b * LANES + i], w[b * LANES + i], a[i])
     j = d - LANES
     if d % LANES:
         for i in range(LANES):    # hot
-            a0[i] = fma[floating](x0[j + i], last[i], a0[i])
-            a1[i] = fma[floating](x1[j + i], last[i], a1[i])
-            a2[i] = fma[floating](x2[j + i], last[i], a2[i])
-            a3[i] = fma[floating](x3[j + i], last[i], a3[i])
-    z[0] = lane_sum[floating](a0)
-    z[1] = lane_sum[floating](a1)
-    z[2] = lane_sum[floating](a2)
-    z[3] = lane_sum[floating](a3)
+            a[i] = fma[floating](x[j + i], last[i], a[i])
+    return lane_sum[floating](a)
 
 
 cdef inline void turn(Py_ssize_t d, Py_ssize_t k, const floating* w, floating* side) noexcept nogil:
@@ -95,32 +75,31 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
     cdef floating zero = 0, b = zero if bias == NULL else bias[0]
-    # four rows a quarter apart: the processor foresees four steady streams
     cdef Py_ssize_t c, i, m, r, more, start, q = (n + 3) // 4
     cdef const floating* x1
     cdef const floating* x2
     cdef const floating* x3
-    if k == 1 and d >= LANES:
+    if k == 1:
         for i in range(LANES):
-            last[i] = w[d - LANES + i] if i >= LANES - d % LANES else zero
+            last[i] = w[d - LANES + i] if d >= LANES and i >= LANES - d % LANES else zero
+        # row by row: the processor foresees one steady stream, and works on the next rows meanwhile
+        for r in range(n):
+            z[r] = dot[floating](d, x + r * d, w, last) + b
+        return
     for r in range(q):
+        # four rows a quarter apart: as many steady streams
         more = (n - 1 - r) // q
         # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
         x1 = x + (r + (q if more > 0 else 0)) * d
         x2 = x + (r + (2 * q if more > 1 else 0)) * d
         x3 = x + (r + (3 * q if more > 2 else 0)) * d
-        if k == 1:
-            dots[floating](d, x + r * d, x1, x2, x3, w, last, four)
+        for start in range((k + LANES - 1) // LANES):
+            panel[floating](d, x + r * d, x1, x2, x3, side + start * d * LANES, four)
+            m = min(<Py_ssize_t>LANES, k - start * LANES)
             for i in range(more + 1):
-                z[r + i * q] = four[i] + b
-        else:
-            for start in range((k + LANES - 1) // LANES):
-                panel[floating](d, x + r * d, x1, x2, x3, side + start * d * LANES, four)
-                m = min(<Py_ssize_t>LANES, k - start * LANES)
-                for i in range(more + 1):
-                    for c in range(m):
-                        z[(r + i * q) * k + start * LANES + c] = four[i * LANES + c]
-    if bias != NULL and k > 1:
+                for c in range(m):
+                    z[(r + i * q) * k + start * LANES + c] = four[i * LANES + c]
+    if bias != NULL:
         for r in range(n):
             for c in range(k):
                 z[r * k + c] += bias[c]

@@ -114,11 +114,11 @@ cdef void chunk(Loss loss, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t k, cons
 
 
 cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const char* y, const floating* weight,
-                floating* out, double scale) noexcept nogil:
+                floating* out, double scale, bint alone) noexcept nogil:
     cdef sum_t[CHUNKS] partials
     cdef Py_ssize_t c, size = chunk_rows(n, k)
     cdef Py_ssize_t count = (n + size - 1) // size
-    cdef int workers = threads(n * k, count)
+    cdef int workers = 1 if alone else threads(n * k, count)
     # a parallel region costs more than a small call, also one of a single thread
     if workers == 1:
         for c in range(count):
@@ -140,8 +140,9 @@ cdef double combined(Py_ssize_t count, const sum_t* partials) noexcept nogil:
     return whole.total + whole.rest
 
 
-def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double scale):
-    """Sum of weight * loss over the rows of z (n, k); out (or None) becomes scale * weight * the gradient."""
+def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double scale, bint alone=False):
+    """Sum of weight * loss over the rows of z (n, k); out (or None) becomes scale * weight * the gradient. alone: on one
+    thread, beside others that spin."""
     cdef Py_buffer[4] b
     cdef double result
     cdef Py_ssize_t n
@@ -151,10 +152,10 @@ def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double s
         with nogil:
             if b[0].itemsize == 8:
                 result = run[double](loss, n, k, <const double*>b[0].buf, <const char*>b[1].buf,
-                                     <const double*>b[2].buf, <double*>b[3].buf, scale)
+                                     <const double*>b[2].buf, <double*>b[3].buf, scale, alone)
             else:
                 result = run[float](loss, n, k, <const float*>b[0].buf, <const char*>b[1].buf,
-                                    <const float*>b[2].buf, <float*>b[3].buf, scale)
+                                    <const float*>b[2].buf, <float*>b[3].buf, scale, alone)
     finally:
         release(b, 4)
     return result

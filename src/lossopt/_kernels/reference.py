@@ -92,7 +92,14 @@ class losses:  # noqa: N801
 
     @staticmethod
     def value_and_grad(
-        loss: Loss, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float
+        loss: Loss,
+        z: Array,
+        y: Array,
+        weight: Array | None,
+        out: Array | None,
+        k: int,
+        scale: float,
+        alone: bool = False,
     ) -> float:
         n = z.size // k
         with np.errstate(invalid="ignore"):
