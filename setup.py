@@ -19,21 +19,21 @@ LEVELS = {
 if platform.machine().lower() not in {"x86_64", "amd64"}:
     LEVELS = {"baseline": LEVELS["baseline"]}
 
-# No flag may let the compiler contract or reorder arithmetic: x86_v3 and x86_v4 give the same bits. The last three keep
-# gcc from making scalars of vectors: copies of a few numbers become memcpy, which it takes to touch everything; exp and
-# log are not inlined any more in the middle of a file; loops of sixteen lanes are unrolled before it looks for vectors.
+# No flag may let the compiler contract or reorder arithmetic: x86_v3 and x86_v4 give the same bits.
 FLAGS = {
+    "unix": ["-O3", "-g0", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off"],
+    "msvc": ["/O2", "/fp:precise"],
+}
+# Taken where the compiler knows them. They keep gcc from making scalars of vectors: copies of a few numbers become
+# memcpy, which it takes to touch everything; exp and log are not inlined any more in the middle of a file; loops of
+# sixteen lanes are unrolled before it looks for vectors.
+HINTS = {
     "unix": [
-        "-O3",
-        "-g0",
-        "-fno-math-errno",
-        "-fno-trapping-math",
-        "-ffp-contract=off",
         "-fno-tree-loop-distribute-patterns",
         "--param=inline-unit-growth=400",
         "--param=max-completely-peel-times=3",
     ],
-    "msvc": ["/O2", "/fp:precise"],
+    "msvc": [],
 }
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
 OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
@@ -74,11 +74,12 @@ class Build(build_ext):
             )
         wanted = os.environ.get("LOSSOPT_OPENMP") != "0"
         threads = OPENMP[kind] if wanted and self._compiles("#include <omp.h>", OPENMP[kind]) else []
+        flags = FLAGS[kind] + [flag for flag in HINTS[kind] if self._compiles("", [flag])] + threads
         quote = '\\"' if kind == "msvc" else '"'
         for extension in self.extensions:
             # what `lossopt info` says of this build
-            extension.define_macros = [("LOSSOPT_FLAGS", quote + " ".join(FLAGS[kind] + threads) + quote)]
-            extension.extra_compile_args = FLAGS[kind] + threads + LEVELS[extension.level][kind]
+            extension.define_macros = [("LOSSOPT_FLAGS", quote + " ".join(flags) + quote)]
+            extension.extra_compile_args = flags + LEVELS[extension.level][kind]
             extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
         super().build_extensions()
 

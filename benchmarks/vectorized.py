@@ -60,7 +60,8 @@ def report(family, level, folder, hot):
         output_file=str(c_file),
     )
     compile(str(KERNELS / f"{family}.pyx"), options, full_module_name=f"lossopt._kernels.{family}_{level}")
-    flags = [*SETUP["FLAGS"]["unix"], *SETUP["OPENMP"]["unix"], *SETUP["LEVELS"][level]["unix"], "-fPIC"]
+    always = [flag for table in ("FLAGS", "HINTS", "OPENMP") for flag in SETUP[table]["unix"]]
+    flags = [*always, *SETUP["LEVELS"][level]["unix"], "-fPIC"]
     wanted = ["-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
     command = ["gcc", "-c", *flags, *wanted, str(c_file), "-o", str(c_file) + ".o"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr

@@ -269,13 +269,14 @@ def test_levels_and_families_are_those_that_are_built():
     assigned = {
         ast.unparse(node.targets[0]): ast.literal_eval(node.value)
         for node in setup.body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("LEVELS", "FAMILIES", "ONCE", "FLAGS")
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.targets[0]) in ("LEVELS", "FAMILIES", "ONCE", "FLAGS", "HINTS")
     }
     kernels = sys.modules["lossopt._kernels"]
     assert list(assigned["LEVELS"]) == list(kernels.LEVELS)
     assert assigned["FAMILIES"] == list(kernels.FAMILIES)
     assert {file.stem for file in KERNELS.glob("*.pyx")} == {*assigned["FAMILIES"], *assigned["ONCE"]}
-    flags = str([assigned["FLAGS"], assigned["LEVELS"]])
+    flags = str([assigned["FLAGS"], assigned["HINTS"], assigned["LEVELS"]])
     assert "-ffp-contract=off" in assigned["FLAGS"]["unix"]
     assert not re.search("fast-math|Ofast|fp:fast|unsafe-math|associative-math|reciprocal-math|finite-math", flags)
 
