@@ -14,7 +14,7 @@ from lossopt._kernels.math cimport log1p_unit
 cdef enum:
     ROWS = 64           # rows of several outputs at a time
     FEW = 64            # with at most so many classes softmax takes rows as lanes,
-    TOGETHER = 32       # so many at once: loops of 16 are unrolled before gcc looks for vectors
+    TOGETHER = 32       # so many at once
     PIECE = 64          # classes whose exponentials are added up as they are, before they join a sum in double
 
 # ---- one output at a time
