@@ -8,7 +8,7 @@ from libc.string cimport memset
 
 from lossopt._kernels.abi cimport Loss, hold, level_t, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
-from lossopt._kernels.math cimport BLOCK, add, add_lanes, lanes_t, numbers_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, add_lanes, lanes_t, numbers_sum, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial sums, whatever the number of threads
@@ -203,19 +203,22 @@ def sum(x):
 
 
 cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexcept nogil:
-    cdef Py_ssize_t c, i, whole = n - n % BLOCK
-    cdef floating lo = <floating>low, hi = <floating>high
-    cdef int found
-    c = 0
-    while c < whole:
-        found = 0
-        for i in range(BLOCK):
-            found |= (x[c + i] < lo) | (x[c + i] > hi)
-        if found:
-            return True
-        c += BLOCK
-    for i in range(whole, n):
-        if x[i] < lo or x[i] > hi:
+    cdef floating[LANES] least
+    cdef floating[LANES] most
+    cdef Py_ssize_t b, i
+    for i in range(LANES):
+        least[i] = <floating>low
+        most[i] = <floating>high
+    for b in range(n // LANES):
+        for i in range(LANES):    # hot
+            # NaN, for which no comparison is true, changes neither
+            least[i] = x[b * LANES + i] if x[b * LANES + i] < least[i] else least[i]
+            most[i] = x[b * LANES + i] if x[b * LANES + i] > most[i] else most[i]
+    for i in range(n - n % LANES, n):
+        least[0] = x[i] if x[i] < least[0] else least[0]
+        most[0] = x[i] if x[i] > most[0] else most[0]
+    for i in range(LANES):
+        if least[i] < <floating>low or most[i] > <floating>high:
             return True
     return False
 
