@@ -391,6 +391,18 @@ def test_arrays_that_are_right_as_they_are_go_in_one_call(cls, row, dtype, monke
 
 
 @each_row
+@pytest.mark.parametrize("kind", ["V0", "S0", "V8", "M8[s]", "O"])
+def test_what_holds_no_numbers_is_refused_in_a_sentence(cls, row, kind):
+    """Items may have no size: nothing may be divided by it."""
+    z, y, _ = problem(row, 3)
+    bad = np.full(z.shape, None, object).astype(kind) if kind in ("O", "M8[s]") else np.zeros(z.shape, kind)
+    with pytest.raises(TypeError, match="prediction"):
+        row.make(cls)(bad, y)
+    with pytest.raises(TypeError, match="target"):
+        row.make(cls)(z, bad)
+
+
+@each_row
 def test_lists_are_arrays_of_float64(cls, row):
     loss, arrays = row.make(cls), problem(row, 40)
     value, gradient = loss.value_and_grad(*arrays)

@@ -202,6 +202,16 @@ def test_gradients_that_are_right_as_they_are_are_not_looked_at_one_by_one(cls, 
     assert_array_equal(w, same)
 
 
+@pytest.mark.parametrize("kind", ["V0", "S0", "V8"])
+def test_gradients_without_numbers_are_refused_in_a_sentence(kind):
+    """Items may have no size: nothing may be divided by it."""
+    w = np.ones(3)
+    for grads in (np.zeros(3, kind), [np.zeros(3, kind)]):
+        with pytest.raises(TypeError, match="grads must hold real numbers"):
+            lo.SGD(lr=1.0).step(w if isinstance(grads, np.ndarray) else [w], grads)
+    assert_array_equal(w, 1)
+
+
 def test_norms_are_clipped_as_a_whole():
     w, b, opt = np.zeros(1), np.zeros(1), lo.SGD(lr=1)
     assert opt.grad_norm is None

@@ -148,9 +148,12 @@ cdef class Loss:
 
     cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low,
                    double high) noexcept nogil:
-        cdef Py_ssize_t n = z.len // z.itemsize
+        cdef Py_ssize_t n
         cdef bint wide = z.itemsize == 8
-        if not real(z) or n == 0 or z.ndim < 1 or z.ndim > 2 or (self.rows64 != NULL and z.ndim != 2):
+        if not real(z):
+            return False
+        n = z.len // z.itemsize
+        if n == 0 or z.ndim < 1 or z.ndim > 2 or (self.rows64 != NULL and z.ndim != 2):
             return False
         if self.target_size:
             if y.ndim != 1 or y.shape[0] != z.shape[0] or y.itemsize != 8 or y.format[1] or not (
@@ -291,6 +294,8 @@ cdef class Arrays:
             if i and self.views[i].itemsize != self.itemsize:
                 raise TypeError("arrays of one step must have one precision")
             self.itemsize = self.views[i].itemsize
+            if self.itemsize == 0:
+                raise TypeError("arrays of one step must hold numbers")
             self.sizes[i] = self.views[i].len // self.itemsize
             self.ranges[i].start = <size_t>self.views[i].buf
             self.ranges[i].stop = self.ranges[i].start + self.views[i].len

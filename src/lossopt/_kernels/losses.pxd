@@ -273,7 +273,7 @@ cdef inline void exponents(Py_ssize_t n, const floating* z, floating shift, Py_s
             for b in range(m // LANES):
                 if at + b * LANES + i != label:
                     few[i] += e[b * LANES + i]
-        for i in range(LANES):
+        for i in range(LANES):    # hot
             t = a[i] + <double>few[i]
             r[i] += <double>few[i] - (t - a[i])
             a[i] = t
