@@ -514,12 +514,6 @@ def test_a_model_of_ones_own_is_given_csr():
         near(models[0].params[name], x, float)
 
 
-def test_the_compiled_loop_says_that_x_is_sparse():
-    trainer = lo.Trainer(lo.Linear(3), lo.MSE(), lo.SGD(lr=0.1), engine="compiled")
-    with pytest.raises(ValueError, match="engine='compiled' cannot run here: X is sparse"):
-        trainer.fit(sp.csr_matrix(np.eye(3)), np.zeros(3))
-
-
 # ---- memory
 
 MEMORY = """

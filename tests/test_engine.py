@@ -1,6 +1,11 @@
 """The compiled loop against the Python loop, the readable definition of training: the same bits in everything."""
 
+import _thread
 import copy
+import random
+import signal
+import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -30,15 +35,22 @@ def weights(rng):
     return np.r_[np.zeros(40), rng.integers(0, 3, N - 40)]
 
 
-def ran(engine, data, loss, optimizer, dtype, k, penalty=None, weights=None, epochs=2, **options):
+def ran(engine, data, loss, optimizer, dtype, k, penalty=None, weights=None, epochs=2, n_features=D, **options):
     """Everything that a run leaves behind but its seconds."""
     X, y = data
     trainer = lo.Trainer(
-        lo.Linear(D, k, dtype=dtype), loss, copy.deepcopy(optimizer), penalty=penalty, engine=engine, **options
+        lo.Linear(n_features, k, dtype=dtype),
+        loss,
+        copy.deepcopy(optimizer),
+        penalty=penalty,
+        engine=engine,
+        record="step",
+        **options,
     )
     history = trainer.fit(X, y, epochs=epochs, sample_weight=weights, validation=(X, y))
     assert trainer.engine == engine
     curves = {key: history[key] for key in history if key != "seconds"}
+    curves["steps"] = {key: curve.tolist() for key, curve in history.steps.items()}
     state = trainer.optimizer.state_dict()
     params = {name: x.tobytes() for name, x in trainer.model.params.items()}
     return params, repr(curves), repr(state), trainer.optimizer.grad_norm, trainer.skipped
@@ -58,6 +70,64 @@ def test_both_engines_give_the_same_bits(loss_cls, loss_row, optimizer_cls, opti
     for penalty in PENALTIES:
         arguments = (X, y), loss_row.make(loss_cls), optimizer, dtype, loss_row.k or 1, penalty
         assert ran("compiled", *arguments, **options) == ran("python", *arguments, **options)
+
+
+def sparse(rng, n, d, each, canonical=True):
+    """Rows of `each` numbers in scipy's CSR; else also rows without any, columns out of order and twice."""
+    from scipy.sparse import csr_array
+
+    columns = np.stack([rng.permutation(d)[:each] for _ in range(n)])
+    if canonical:
+        columns.sort(axis=1)
+    else:
+        columns[::3, 0] = columns[::3, -1]
+    counts = np.full(n, each)
+    if not canonical:
+        counts[rng.integers(0, n, n // 4)] = 0
+    taken = (np.arange(each) < counts[:, None]).ravel()
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    return csr_array((rng.standard_normal(n * each)[taken], columns.ravel()[taken], ends), shape=(n, d))
+
+
+@pytest.mark.parametrize("canonical", [True, False])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("d", "each"), [(6, 3), (700, 4), (9001, 3)])
+@pytest.mark.parametrize(("loss", "k"), [(lo.BinaryCrossEntropy(), 1), (lo.CrossEntropy(), 3), (lo.CrossEntropy(), 40)])
+def test_both_engines_give_the_same_bits_on_csr(loss, k, d, each, dtype, index, canonical):
+    """Also where only the columns that a batch touches are looked at: wide data, plain SGD."""
+    pytest.importorskip("scipy")
+    rng = np.random.default_rng(5)
+    X = sparse(rng, N, d, each, canonical)
+    X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
+    y = rng.integers(0, max(k, 2), N)
+    for optimizer in (lo.SGD(lr=lo.CosineAnnealing(0.1, 200)), lo.SGD(lr=0.1, weight_decay=0.1), lo.Adam(lr=0.01)):
+        for penalty in (None, lo.ElasticNet(1e-3, 0.5)):
+            for options in (
+                {"batch_size": 1},
+                {"batch_size": 1, "shuffle": False},
+                {"batch_size": 16, "max_norm": 0.3},
+                {"batch_size": 7, "weights": weights(rng), "drop_last": True},
+                {"batch_size": 5, "accumulate": 3},
+                {"batch_size": None},
+            ):
+                arguments = (X, y), loss, optimizer, dtype, k, penalty
+                one, two = (ran(engine, *arguments, **options, n_features=d) for engine in ("compiled", "python"))
+                assert one == two
+
+
+def test_rows_of_csr_that_touch_the_same_columns_often(monkeypatch):
+    """Many rows in few columns of many: blocks of the norm with one, two and more numbers."""
+    pytest.importorskip("scipy")
+    rng = np.random.default_rng(6)
+    X = sparse(rng, N, 3000, 20)
+    X.indices = np.sort((X.indices % 5 * 700 + X.indices % 13).reshape(N, -1), axis=1).ravel()
+    X.indices[:] = np.minimum(X.indices, 2999)
+    y = rng.integers(0, 2, N)
+    for batch in (1, 2, 8):
+        arguments = (X, y), lo.BinaryCrossEntropy(), lo.SGD(lr=0.1), np.float64, 1
+        one, two = (ran(e, *arguments, batch_size=batch, n_features=3000) for e in ("compiled", "python"))
+        assert one == two
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -126,6 +196,94 @@ def test_auto_takes_the_compiled_loop_where_it_can():
             with pytest.raises(ValueError, match=f"^engine='compiled' cannot run here: {reason}$"):
                 lo.Trainer(*arguments, callbacks=callbacks, engine="compiled").fit(X, target)
     assert counter.batches == 3
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+def test_interrupts_at_random_moments_leave_a_run_that_goes_on_to_the_same_bits(engine):
+    """Signals of another thread, until the run is done: each leaves everything as it was after some update."""
+    rng = np.random.default_rng(0)
+    n = 200_000 if engine == "compiled" else 2000
+    X, armed, heard, timed = rng.standard_normal((n, D)), [False], [0], random.Random(1)
+    y = X @ rng.standard_normal(D)
+
+    def trainer():
+        optimizer = lo.Adam(lr=lo.CosineAnnealing(0.01, 10 * n))
+        return lo.Trainer(lo.Linear(D), lo.MSE(), optimizer, lo.L1(1e-3), batch_size=2, engine=engine, record="step")
+
+    def interrupt(*_):
+        if armed[0]:
+            heard[0] += 1
+            raise KeyboardInterrupt
+
+    def state(trainer):
+        curves = {key: trainer.history[key] for key in trainer.history if key != "seconds"}
+        steps = [curve.tobytes() for curve in trainer.history.steps.values()]
+        return repr((trainer.optimizer.state_dict(), trainer.model.params, curves)), steps
+
+    whole, broken = trainer(), trainer()
+    whole.fit(X, y, epochs=20)
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        while broken.epochs < 20:
+            timer = threading.Timer(timed.uniform(0, 0.05), _thread.interrupt_main)
+            timer.start()
+            try:
+                armed[0] = True
+                if broken._left:
+                    broken.resume(X, y)
+                else:
+                    broken.fit(X, y, epochs=20 - broken.epochs)
+                armed[0] = False
+            except KeyboardInterrupt:
+                armed[0] = False
+                assert broken.history.stopped in ("interrupted", None, "all epochs done")
+            timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard[0] > 5
+    assert state(broken) == state(whole)
+    assert broken.resume(X, y) is broken.history
+    assert broken.epochs == 20
+
+
+def test_a_second_interrupt_does_not_wait():
+    class Stuck:
+        params: ClassVar = {"weight": np.zeros(D)}
+
+        def forward(self, X):
+            signal.raise_signal(signal.SIGINT)
+            self.was_here = True
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError
+
+        def backward(self, grad_prediction):
+            raise AssertionError
+
+    model = Stuck()
+    with pytest.raises(KeyboardInterrupt):
+        lo.Trainer(model, lo.MSE(), lo.SGD(lr=0.1)).fit(np.zeros((4, D)), np.zeros(4))
+    assert model.was_here
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupted_epoch_with_other_rows_begins_anew():
+    class Interrupt(lo.Callback):
+        def on_batch_end(self, batch, logs):
+            if batch == 3:
+                raise KeyboardInterrupt
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((N, D)), rng.standard_normal(N)
+    trainers = [lo.Trainer(lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01), batch_size=8) for _ in range(2)]
+    trainers[0].callbacks = (Interrupt(),)
+    with pytest.raises(KeyboardInterrupt):
+        trainers[0].fit(X, y)
+    trainers[1].model.params["weight"][...] = trainers[0].model.params["weight"]
+    trainers[1].model.params["bias"][...] = trainers[0].model.params["bias"]
+    for trainer in trainers:
+        trainer.callbacks = ()
+        trainer.fit(X[:40], y[:40])
+    assert trainers[0].model.params["weight"].tobytes() == trainers[1].model.params["weight"].tobytes()
 
 
 def test_an_interrupt_between_stretches_leaves_a_run_that_can_go_on():

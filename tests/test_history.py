@@ -195,3 +195,22 @@ def test_plot_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=re.escape("history.plot needs matplotlib: pip install 'lossopt[plot]'")):
         lo.History(CURVES).plot()
+
+
+@pytest.mark.parametrize("ending", ["json", "npz"])
+def test_steps_are_saved_and_loaded(tmp_path, ending):
+    X = np.random.default_rng(0).standard_normal((40, 3))
+    trainer = lo.Trainer(lo.Linear(3), lo.MSE(), lo.SGD(lr=lo.InverseTime(0.1, 1.0)), record="step", batch_size=8)
+    for _ in range(2):
+        history = trainer.fit(X, X[:, 0])
+    assert history.steps["lr"].tolist() == [0.1 / (1 + t) for t in range(10)]
+    assert {key: len(curve) for key, curve in history.steps.items()} == dict.fromkeys(
+        ["train_loss", "lr", "grad_norm", "zeros"], 10
+    )
+    # batches of one size: the epoch's mean is theirs
+    assert history["train_loss"][1] == pytest.approx(history.steps["train_loss"][5:].mean(), rel=1e-14)
+    history.save(tmp_path / f"h.{ending}")
+    loaded = lo.History.load(tmp_path / f"h.{ending}")
+    assert loaded.keys() == history.keys()
+    assert {k: v.tolist() for k, v in loaded.steps.items()} == {k: v.tolist() for k, v in history.steps.items()}
+    assert lo.Trainer(lo.Linear(3), lo.MSE(), lo.SGD(lr=0.1)).fit(X, X[:, 0]).steps == {}

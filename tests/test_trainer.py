@@ -17,6 +17,7 @@ from sklearn.linear_model import Lasso, LogisticRegression
 
 import lossopt as lo
 from lossopt._kernels import loop
+from lossopt.trainer import _Batches
 
 COPIES = {"pickle": lambda x: pickle.loads(pickle.dumps(x)), "copy": copy.deepcopy}
 copied = pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
@@ -52,7 +53,7 @@ def permuted(n, seed, epoch):
 
 def permutation(n, seed, epoch):
     order = np.empty(n, np.int64)
-    loop.permutation(order, seed, epoch)
+    loop.permutation(order, seed, epoch, max(n, 1))
     return order
 
 
@@ -60,6 +61,34 @@ def permutation(n, seed, epoch):
 @pytest.mark.parametrize(("seed", "epoch"), [(0, 0), (1, 0), (0, 1), (123, 2**40), (2**64 - 1, 7)])
 def test_permutation_is_the_documented_one(n, seed, epoch):
     assert permutation(n, seed, epoch).tolist() == permuted(n, seed, epoch)
+
+
+@pytest.mark.parametrize(("numbers", "d", "blocks"), [(2**21, 64, 1), (2**21 + 64, 64, 2), (5 * 2**20, 32, 3)])
+def test_blocks_are_shuffled_within_and_come_in_order(numbers, d, blocks):
+    n = numbers // d
+    X = np.broadcast_to(np.float32(0), (n, d))
+    trainer = lo.Trainer(lo.Linear(d, dtype=np.float32), lo.MSE(), lo.SGD(lr=0.1), shuffle="blocks", seed=3)
+    order, size = _Batches(trainer, X, n, 4).order, 2**21 // d
+    pieces = [order[i : i + size] for i in range(0, n, size)]
+    assert len(pieces) == blocks
+    for i, piece in enumerate(pieces):
+        assert np.array_equal(np.sort(piece), np.arange(i * size, i * size + len(piece)))
+        assert len(piece) == 1 or not np.array_equal(np.sort(piece), piece)
+    if blocks == 1:
+        assert order.tolist() == permuted(n, 3, 4)
+
+
+@pytest.mark.parametrize("engine", ["python", "compiled"])
+def test_blocks_train_on_a_file_that_cannot_be_written(tmp_path, engine):
+    rng = np.random.default_rng(0)
+    X = np.memmap(tmp_path / "X", np.float64, "w+", shape=(300, 20_000))
+    X[:] = rng.standard_normal(X.shape)
+    X.flush()
+    y = X @ rng.standard_normal(20_000) / 100
+    X = np.memmap(tmp_path / "X", np.float64, "r", shape=(300, 20_000))
+    trainer = lo.Trainer(lo.Linear(20_000), lo.MSE(), lo.SGD(lr=2e-5), shuffle="blocks", batch_size=8, engine=engine)
+    history = trainer.fit(X, y, epochs=8)
+    assert history["train_loss"][-1] < history["train_loss"][0] / 2
 
 
 @pytest.mark.parametrize("vary", [lambda i: (0, i), lambda i: (i, 0), lambda i: (i, i)])

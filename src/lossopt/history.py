@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 _FOREIGN = {"loss": "train_loss"}
 
@@ -30,11 +31,15 @@ class History:
     curves : dict of sequences of float, optional
         A curve by its key, a number an epoch; ``loss`` becomes ``train_loss``.
     stopped : str, optional
+    steps : dict of sequences of float, optional
 
     Attributes
     ----------
     stopped : str or None
         Why the last fit ended; None while it runs.
+    steps : dict of arrays
+        Of a trainer with ``record="step"``, a number an update: ``train_loss`` (of its batch, before it), ``lr``,
+        ``grad_norm``, ``zeros``.
 
     Examples
     --------
@@ -44,11 +49,28 @@ class History:
     (0.5, 2)
     """
 
-    def __init__(self, curves: Mapping[str, Any] | None = None, stopped: str | None = None) -> None:
+    def __init__(
+        self,
+        curves: Mapping[str, Any] | None = None,
+        stopped: str | None = None,
+        steps: Mapping[str, Any] | None = None,
+    ) -> None:
         self._curves = {_FOREIGN.get(k, k): [_number(x) for x in v] for k, v in (curves or {}).items()}
         self.stopped = stopped
         for curve in self._curves.values():
             curve.extend([float("nan")] * (len(self) - len(curve)))
+        # pieces as they come, joined when somebody looks
+        self._steps = {key: [np.array(curve, np.float64)] for key, curve in (steps or {}).items()}
+
+    @property
+    def steps(self) -> dict[str, NDArray[Any]]:
+        for key, pieces in self._steps.items():
+            self._steps[key] = [np.concatenate(pieces)]
+        return {key: pieces[0] for key, pieces in self._steps.items()}
+
+    def _append_steps(self, train_loss: ArrayLike, lr: ArrayLike, grad_norm: ArrayLike, zeros: ArrayLike) -> None:
+        for key, piece in (("train_loss", train_loss), ("lr", lr), ("grad_norm", grad_norm), ("zeros", zeros)):
+            self._steps.setdefault(key, []).append(np.array(piece, np.float64))
 
     def __getitem__(self, key: str) -> list[float]:
         if key not in self._curves:
@@ -98,7 +120,7 @@ class History:
         Parameters
         ----------
         path : str or Path
-            A CSV has no place for `stopped`.
+            A CSV has no place for `stopped` and `steps`.
 
         Raises
         ------
@@ -107,7 +129,8 @@ class History:
         """
         path = Path(path)
         if path.suffix == ".json":
-            path.write_text(json.dumps({"stopped": self.stopped, **self._curves}))
+            steps = {"steps": {key: curve.tolist() for key, curve in self.steps.items()}} if self._steps else {}
+            path.write_text(json.dumps({"stopped": self.stopped, **steps, **self._curves}))
         elif path.suffix == ".csv":
             with path.open("w", newline="") as file:
                 rows = csv.writer(file)
@@ -116,6 +139,7 @@ class History:
         elif path.suffix == ".npz":
             stopped = np.array([] if self.stopped is None else [self.stopped])
             arrays: dict[str, Any] = {k: np.array(v) for k, v in self._curves.items()}
+            arrays |= {f"steps.{k}": v for k, v in self.steps.items()}
             np.savez(path, stopped=stopped, **arrays)
         else:
             raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
@@ -138,12 +162,14 @@ class History:
             Another ending than .json, .csv or .npz, or an entry that is not a number.
         """
         if isinstance(path, Mapping):
-            return History({k: v for k, v in path.items() if k != "stopped"}, path.get("stopped"))
+            own = {"stopped", "steps"}
+            return History({k: v for k, v in path.items() if k not in own}, path.get("stopped"), path.get("steps"))
         path = Path(path)
         stopped: str | None = None
+        steps: dict[str, Any] = {}
         if path.suffix == ".json":
             curves = json.loads(path.read_text())
-            stopped = curves.pop("stopped", None)
+            stopped, steps = curves.pop("stopped", None), curves.pop("steps", {})
         elif path.suffix == ".csv":
             with path.open(newline="") as file:
                 rows = list(csv.DictReader(file))
@@ -154,9 +180,10 @@ class History:
                 curves = {key: file[key] for key in file.files}
             given = curves.pop("stopped", np.array([]))
             stopped = str(given[0]) if given.size else None
+            steps = {key[6:]: curves.pop(key) for key in list(curves) if key.startswith("steps.")}
         else:
             raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
-        return History(curves, stopped)
+        return History(curves, stopped, steps)
 
     def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
         """Draw the loss curves. Needs the extra ``plot``.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
+from lossopt._interrupt import Interrupts
 from lossopt._kernels import loop
 from lossopt.callbacks import Callback
 from lossopt.history import History
@@ -50,10 +52,28 @@ class _Data:
         return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
 
 
+@dataclass
+class _Epoch:
+    """Where an epoch stands: the next window, the sums so far, what the last update had."""
+
+    shape: tuple[int, ...]  # of the epoch's batches: with others it would not be the same epoch
+    skipped: int  # updates left out before it
+    window: int = 0
+    total: float = 0.0
+    mass: float = 0.0
+    norm: float = float("nan")
+    lr: float = float("nan")
+    seconds: float = 0.0
+
+
+# numbers of X that a block of rows holds: 16 MiB in float64
+_BLOCK = 1 << 21
+
+
 class _Batches:
     """An epoch's batches: `size` rows each, the last one perhaps fewer, `accumulate` of them a window."""
 
-    def __init__(self, trainer: Trainer, n: int, epoch: int) -> None:
+    def __init__(self, trainer: Trainer, X: Any, n: int, epoch: int) -> None:
         self.n = n
         full = n if trainer.batch_size is None else trainer.batch_size
         self.size = min(full, n)
@@ -62,10 +82,13 @@ class _Batches:
         self.windows = -(-self.count // self.accumulate)
         self.updates_per_t = 1.0 if trainer.schedule_unit == "step" else float(self.windows)
         self.order: Array | None = None
+        self.shape = n, self.size, self.accumulate, self.count
         # one batch of all rows needs no order
         if trainer.shuffle and self.size < n:
             self.order = np.empty(n, np.int64)
-            loop.permutation(self.order, trainer.seed, epoch)
+            numbers = X.data.size if isinstance(X, CSR) else int(np.prod(X.shape))
+            block = n if trainer.shuffle is True else max(1, n * _BLOCK // max(numbers, 1))
+            loop.permutation(self.order, trainer.seed, epoch, block)
 
     def window(self, i: int) -> list[Any]:
         """What to index the rows with, for each batch of a window."""
@@ -96,13 +119,18 @@ class Trainer(Component):
         Clip the global norm of the data gradient.
     schedule_unit : "step" or "epoch"
         What a schedule's t counts: updates, or updates done / updates an epoch (a fraction).
-    shuffle : bool
-        A new order of the rows each epoch, made from `seed` and the epoch's number alone.
+    shuffle : bool or "blocks"
+        A new order of the rows each epoch, made from `seed` and the epoch's number alone. "blocks": the rows are
+        shuffled within blocks of 2 million numbers of X, and the blocks come in order, so that a memory-mapped file
+        larger than memory is read from its beginning to its end; rows that are sorted in the file (by class, by date)
+        should be shuffled there once.
     drop_last : bool
         Leave out a short last batch.
     seed : int
     engine : "auto", "python" or "compiled"
         Which loop runs; after a fit, `engine` says which did. "compiled" raises where it cannot.
+    record : "epoch" or "step"
+        "step": `history.steps` tells of every update, too.
     on_nonfinite : "raise" or "skip"
         A loss or gradient that is not finite raises FloatingPointError, or its update is left out. No update is ever
         made from one.
@@ -137,12 +165,13 @@ class Trainer(Component):
         accumulate: int = 1,
         max_norm: float | None = None,
         schedule_unit: str = "step",
-        shuffle: bool = True,
+        shuffle: bool | str = True,
         drop_last: bool = False,
         seed: int = 0,
         engine: str = "auto",
         on_nonfinite: str = "raise",
         callbacks: Sequence[Callback] = (),
+        record: str = "epoch",
     ) -> None:
         if type(model) is not Linear and not isinstance(model, Model):
             raise TypeError(f"model must have params, forward and backward, got {model!r}")
@@ -162,6 +191,8 @@ class Trainer(Component):
             ("schedule_unit", schedule_unit, ("step", "epoch")),
             ("engine", engine, ("auto", "python", "compiled")),
             ("on_nonfinite", on_nonfinite, ("raise", "skip")),
+            ("record", record, ("epoch", "step")),
+            ("shuffle", shuffle, (True, False, "blocks")),
         ):
             if word not in words:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {word!r}")
@@ -187,12 +218,15 @@ class Trainer(Component):
         self.seed = seed
         self.engine = engine
         self.on_nonfinite = on_nonfinite
+        self.record = record
         self.callbacks = tuple(callbacks)
         self._wanted_engine = engine
         self.history = History()
         self.epochs = 0
         self.skipped = 0
         self._stop: str | None = None
+        self._at: _Epoch | None = None  # the epoch under way
+        self._left = 0  # epochs of the last fit that are not done
         self._pace = 64  # windows a stretch of the compiled loop
 
     # ---- the loop
@@ -207,6 +241,9 @@ class Trainer(Component):
         progress: bool = False,
     ) -> History:
         """Train for so many epochs more, from where things stand.
+
+        An epoch that was interrupted is gone on with, and is the first of them. An interrupt (Ctrl-C) is heard between
+        two updates, and leaves everything as it was after the last one; a second one does not wait for that.
 
         Parameters
         ----------
@@ -234,17 +271,47 @@ class Trainer(Component):
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
-        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
-            raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
-        data = _Data(self, X, y, sample_weight)
-        if self.drop_last and data.n and self.batch_size is not None and data.n < self.batch_size:
-            raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {data.n} rows")
-        held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
-        obstacle = self._obstacle(data)
-        if obstacle is not None and self._wanted_engine == "compiled":
-            raise ValueError(f"engine='compiled' cannot run here: {obstacle}")
-        self.engine = "python" if obstacle is not None or self._wanted_engine == "python" else "compiled"
-        self.history.stopped, self._stop = None, None
+        return self._train(X, y, int(epochs), validation, sample_weight, progress)
+
+    def resume(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        validation: tuple[Any, ...] | None = None,
+        sample_weight: ArrayLike | None = None,
+        progress: bool = False,
+    ) -> History:
+        """Finish the fit that was interrupted, with the bits that it would have had; where nothing is left, do nothing.
+
+        Parameters
+        ----------
+        X, y, validation, sample_weight, progress
+            As they were given to `fit`.
+
+        Returns
+        -------
+        History
+            All epochs so far.
+
+        Raises
+        ------
+        FloatingPointError
+            As for `fit`.
+        """
+        return self._train(X, y, self._left, validation, sample_weight, progress) if self._left else self.history
+
+    def _train(
+        self,
+        X: Rows,
+        y: ArrayLike,
+        epochs: int,
+        validation: tuple[Any, ...] | None,
+        sample_weight: ArrayLike | None,
+        progress: bool,
+    ) -> History:
+        data, held = self._data(X, y, validation, sample_weight)
+        self._choose(data)
+        self._begin(epochs)
         with ExitStack() as ending:
             bar = _bar(epochs) if progress else None
             if bar is not None:
@@ -252,19 +319,19 @@ class Trainer(Component):
             begun: list[Callback] = []
             ending.callback(_end, begun)
             try:
-                for callback in self.callbacks:
-                    callback.trainer = self
-                    callback.on_train_begin()
-                    begun.append(callback)
-                for _ in range(epochs):
-                    logs = self._epoch(data, held)
-                    if bar is not None:
-                        shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
-                        bar.set_postfix(shown, refresh=False)
-                        bar.update()
-                    if self._stop is not None:
-                        break
-                self.history.stopped = self._stop or "all epochs done"
+                with Interrupts() as interrupts:
+                    for callback in self.callbacks:
+                        callback.trainer = self
+                        callback.on_train_begin()
+                        begun.append(callback)
+                    while self._left:
+                        logs = self._epoch(data, held, interrupts.check)
+                        if bar is not None:
+                            shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
+                            bar.set_postfix(shown, refresh=False)
+                            bar.update()
+                        interrupts.check()
+                    self.history.stopped = self._stop or "all epochs done"
             except BaseException as error:
                 interrupted = isinstance(error, KeyboardInterrupt)
                 self.history.stopped = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
@@ -281,111 +348,137 @@ class Trainer(Component):
         """
         self._stop = reason
 
-    def _epoch(self, data: _Data, held: _Data | None) -> dict[str, float]:
+    def _data(
+        self, X: Rows, y: ArrayLike, validation: tuple[Any, ...] | None, sample_weight: ArrayLike | None
+    ) -> tuple[_Data, _Data | None]:
+        """Rows to train on, and to look at after each epoch."""
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
+            raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
+        data = _Data(self, X, y, sample_weight)
+        if self.drop_last and data.n and self.batch_size is not None and data.n < self.batch_size:
+            raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {data.n} rows")
+        held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
+        return data, held
+
+    def _choose(self, data: _Data) -> None:
+        """The engine."""
+        obstacle = self._obstacle(data)
+        if obstacle is not None and self._wanted_engine == "compiled":
+            raise ValueError(f"engine='compiled' cannot run here: {obstacle}")
+        self.engine = "python" if obstacle is not None or self._wanted_engine == "python" else "compiled"
+
+    def _begin(self, epochs: int) -> None:
+        self._left = epochs
+        self.history.stopped, self._stop = None, None
+
+    def _epoch(self, data: _Data, held: _Data | None, check: Callable[[], None]) -> dict[str, float]:
+        """An epoch, or what is left of it; check is called wherever all is consistent, and may raise."""
+        batches = _Batches(self, data.X, data.n, self.epochs)
+        at = self._enter(batches)
         began = time.perf_counter()
-        epoch, skipped = self.epochs, self.skipped
-        for callback in self.callbacks:
-            callback.on_epoch_begin(epoch)
-        batches = _Batches(self, data.n, epoch)
-        train = self._compiled if self.engine == "compiled" else self._python
-        total, mass, norm, lr = train(data, batches)
+        try:
+            if self.engine == "compiled":
+                lockstep([self], data, [data.weight], batches, check)
+            else:
+                self._python(data, batches, at, check)
+        finally:
+            at.seconds += time.perf_counter() - began
+        return self._leave(at, held)
+
+    def _enter(self, batches: _Batches) -> _Epoch:
+        """Where this epoch stands."""
+        if self._at is None or self._at.shape != batches.shape:
+            for callback in self.callbacks:
+                callback.on_epoch_begin(self.epochs)
+            self._at = _Epoch(batches.shape, self.skipped)
+        return self._at
+
+    def _leave(self, at: _Epoch, held: _Data | None) -> dict[str, float]:
+        """The end of an epoch: what it has to tell."""
+        began, epoch = time.perf_counter(), self.epochs
         # nothing but updates left out: there is no number to tell
-        logs = {"train_loss": total / mass if mass else float("nan") if self.skipped > skipped else 0.0}
-        penalized = [x for name, x in self.model.params.items() if not _unpenalized(name)]
+        nothing = float("nan") if self.skipped > at.skipped else 0.0
+        logs = {"train_loss": at.total / at.mass if at.mass else nothing}
         if self.penalty is not None:
-            logs["penalty"] = sum(self.penalty.value(x) for x in penalized)
+            logs["penalty"] = sum(self.penalty.value(x) for x in self._penalized())
         if held is not None:
-            part_total, part_mass = self._look(held)
-            logs["val_loss"] = part_total / part_mass if part_mass else 0.0
-        logs |= {"lr": lr, "grad_norm": norm, "zeros": float(sum(x.size - np.count_nonzero(x) for x in penalized))}
-        logs["seconds"] = time.perf_counter() - began
+            total, mass = self._look(held)
+            logs["val_loss"] = total / mass if mass else 0.0
+        logs |= {"lr": at.lr, "grad_norm": at.norm, "zeros": float(self._zeros())}
+        logs["seconds"] = at.seconds + time.perf_counter() - began
+        self._at = None
         self.epochs += 1
         self.history.append(**logs)
+        self._left -= 1
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
+        if self._stop is not None:
+            self._left = 0
         return logs
 
-    def _python(self, data: _Data, batches: _Batches) -> tuple[float, float, float, float]:
-        """An epoch, as one would write it: sum of the loss, what the mean divides it by, last norm, last lr."""
-        total = mass = 0.0
-        norm = lr = float("nan")
-        grads: dict[str, Array] = {}
-        for i in range(batches.windows):
-            for callback in self.callbacks:
-                callback.on_batch_begin(i)
-            part_total, part_mass, grads = self._gradients(data, batches.window(i), grads)
-            # a window whose rows all have weight 0 is no window
-            if part_mass:
-                now = self._update(part_total, grads, batches.updates_per_t)
-                if now is not None:
-                    norm, lr = now
-                    total, mass = total + part_total, mass + part_mass
-            for callback in self.callbacks:
-                callback.on_batch_end(i, {"loss": part_total / part_mass if part_mass else 0.0})
-        return total, mass, norm, lr
+    def _penalized(self) -> list[Array]:
+        return [x for name, x in self.model.params.items() if not _unpenalized(name)]
 
-    def _compiled(self, data: _Data, batches: _Batches) -> tuple[float, float, float, float]:
-        """The same epoch without the interpreter, in stretches that come back every few hundredths of a second."""
-        model, optimizer, loss = self.model, self.optimizer, self.loss
+    def _zeros(self) -> int:
+        return sum(x.size - int(np.count_nonzero(x)) for x in self._penalized())
+
+    def _python(self, data: _Data, batches: _Batches, at: _Epoch, check: Callable[[], None]) -> None:
+        """An epoch, as one would write it."""
+        grads: dict[str, Array] = {}
+        while at.window < batches.windows:
+            for callback in self.callbacks:
+                callback.on_batch_begin(at.window)
+            total, mass, grads = self._gradients(data, batches.window(at.window), grads)
+            # a window whose rows all have weight 0 is no window
+            now = self._update(total, grads, batches.updates_per_t) if mass else None
+            if now is not None:
+                at.total, at.mass, (at.norm, at.lr) = at.total + total, at.mass + mass, now
+                if self.record == "step":
+                    self.history._append_steps([total / mass], [at.lr], [at.norm], [self._zeros()])
+            at.window += 1
+            for callback in self.callbacks:
+                callback.on_batch_end(at.window - 1, {"loss": total / mass if mass else 0.0})
+            check()
+
+    def _member(self, at: _Epoch, weight: Array | None) -> tuple[loop.Member, dict[str, Array]]:
+        """This model for the compiled loop, standing where it stands, and its gradients."""
         params = self._params()
-        bound = optimizer._bound_to(params)
-        optimizer._keep(bound)
+        bound = self.optimizer._bound_to(params)
+        self.optimizer._keep(bound)
         grads, more = ([np.empty_like(x) for x in params.values()] for _ in range(2))
         l1, l2 = self.penalty._coefficients() if self.penalty is not None else (0.0, 0.0)
-        stretch = loop.Stretch(
-            _kernels.linear.objective_pass(),
-            data.kernel,
-            optimizer._kernel,
+        member = loop.Member(
+            self.optimizer._kernel,
             bound.memory,
             _kernels.Arrays(grads, True),
             _kernels.Arrays(more, True),
             bound.state_memory,
-            data.X,
-            data.y,
-            data.weight,
-            model.n_outputs,
-            batches.size,
-            self.accumulate,
-            batches.count,
-            batches.order is not None,
-            loss.reduction == "mean",
-            float(loss._terms(loss._shape(data.n, model.n_outputs))),
+            weight,
             np.inf if self.max_norm is None else self.max_norm,
             (l1, 0.0),
             (l2, 0.0),
         )
-        stretch.begin(optimizer.steps)
-        lr = norm = float("nan")
-        try:
-            while stretch.window < batches.windows:
-                began, steps, window = time.perf_counter(), stretch.steps, stretch.window
-                count = min(self._pace, batches.windows - window)
-                hyper = optimizer._table((steps + np.arange(count)) / batches.updates_per_t)
-                told = np.empty((count, 3))
-                fine = stretch.run(batches.order, hyper, told, count)
-                optimizer.steps = stretch.steps
-                if stretch.steps > steps:
-                    lr, norm = float(hyper[stretch.steps - steps - 1, 0]), stretch.norm
-                if not fine:
-                    part_total, _, part_norm = told[stretch.window - window]
-                    self._nonfinite(float(part_total), float(part_norm), dict(zip(params, grads, strict=True)))
-                    stretch.skip()
-                # about 30 milliseconds a stretch, and at least one window
-                pace = count * 0.03 / max(time.perf_counter() - began, 1e-9)
-                self._pace = int(min(max(1, pace), 4 * count))
-        finally:
-            optimizer.steps = stretch.steps
+        member.begin(self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
+        return member, dict(zip(params, grads, strict=True))
+
+    def _follow(self, at: _Epoch, window: int, member: loop.Member, hyper: Array, told: Array | None) -> None:
+        """Take over where a stretch of the compiled loop has come to."""
+        done = member.steps - self.optimizer.steps
+        self.optimizer.steps, self.skipped = member.steps, member.skipped
+        at.window, at.total, at.mass = window, member.total, member.mass
+        if done:
+            at.norm, at.lr = member.norm, float(hyper[done - 1, 0])
             if self.max_norm is not None:
-                optimizer.grad_norm = stretch.norm
-        return stretch.total, stretch.mass, norm, lr
+                self.optimizer.grad_norm = member.norm
+            if told is not None:
+                total, mass, norm, zeros = told[:done].T
+                self.history._append_steps(total / mass, hyper[:done, 0], norm, zeros)
 
     def _obstacle(self, data: _Data) -> str | None:
         """Why the compiled loop cannot run here, if it cannot."""
         if type(self.model) is not Linear:
             return f"the model is {type(self.model).__name__}, not lossopt's Linear"
-        if isinstance(data.X, CSR):
-            return "X is sparse"
-        if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS:
+        if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS and not isinstance(data.X, CSR):
             return f"the model has {self.model.n_outputs} outputs, more than {_kernels.linear.MOST_OUTPUTS}"
         if any(callback._watches_batches() for callback in self.callbacks):
             return "a callback looks at every batch"
@@ -440,7 +533,9 @@ class Trainer(Component):
         t, params = self.optimizer.steps / updates_per_t, self._params()
         hyper = self.optimizer._update(params, grads, self.penalty, self.max_norm, None, t, judge)
         if hyper is None:
-            self._nonfinite(total, told[0], grads)
+            if self.on_nonfinite == "raise":
+                self._refuse(total, told[0], grads)
+            self.skipped += 1
             return None
         return told[0], hyper[0]
 
@@ -448,11 +543,8 @@ class Trainer(Component):
         params: dict[str, Array] = self.model._checked() if type(self.model) is Linear else self.model.params
         return params
 
-    def _nonfinite(self, total: float, norm: float, grads: dict[str, Array]) -> None:
-        """Say that an update was not made, or count it as skipped."""
-        if self.on_nonfinite == "skip":
-            self.skipped += 1
-            return
+    def _refuse(self, total: float, norm: float, grads: dict[str, Array]) -> None:
+        """Say that an update was not made."""
         name = next((name for name, x in grads.items() if not np.isfinite(x).all()), None)
         what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
         where = f", and so is the gradient of {name!r}" if name is not None else ""
@@ -496,8 +588,70 @@ class Trainer(Component):
         return super()._arguments() | {"engine": self._wanted_engine}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {"history": self.history, "epochs": self.epochs, "skipped": self.skipped, "engine": self.engine}
+        names = ("history", "epochs", "skipped", "engine", "_at", "_left")
+        state = {name: getattr(self, name) for name in names}
         return _construct, (type(self), self._arguments()), state
+
+
+# seconds that the compiled loop stays away from the interpreter, if a window does not take longer
+_AWAY = 0.03
+
+
+def lockstep(
+    trainers: Sequence[Trainer],
+    data: _Data,
+    weights: Sequence[Array | None],
+    batches: _Batches,
+    check: Callable[[], None],
+) -> None:
+    """An epoch without the interpreter, for models that see the same rows, in stretches that come back now and then.
+
+    A model whose loss or gradient is not finite raises, or, among others, stops where it stands.
+    """
+    first = trainers[0]
+    epochs = [trainer._at for trainer in trainers if trainer._at is not None]
+    pairs = [trainer._member(at, weight) for trainer, at, weight in zip(trainers, epochs, weights, strict=True)]
+    members = [member for member, _ in pairs]
+    most = 0
+    if isinstance(data.X, CSR) and batches.size:
+        # numbers in the fullest batch there could be
+        lengths = data.X.end - data.X.begin
+        most = int(np.partition(lengths, batches.n - batches.size)[batches.n - batches.size :].sum())
+    stretch = loop.Stretch(
+        _kernels.linear.objective_pass(),
+        data.kernel,
+        data.X,
+        data.y,
+        first.model.n_outputs,
+        batches.size,
+        batches.accumulate,
+        batches.count,
+        batches.order is not None,
+        first.loss.reduction == "mean",
+        float(first.loss._terms(first.loss._shape(data.n, first.model.n_outputs))),
+        first.on_nonfinite == "skip",
+        most,
+        members,
+    )
+    stretch.begin(epochs[0].window)
+    going = True
+    while going and stretch.window < batches.windows:
+        began = time.perf_counter()
+        count = min(first._pace, batches.windows - stretch.window)
+        t = [(member.steps + np.arange(count)) / batches.updates_per_t for member in members]
+        hypers = [trainer.optimizer._table(times) for trainer, times in zip(trainers, t, strict=True)]
+        told = [np.empty((count, 4)) if trainer.record == "step" else None for trainer in trainers]
+        try:
+            going = stretch.run(batches.order, hypers, told, count)
+        finally:
+            for trainer, at, member, hyper, rows in zip(trainers, epochs, members, hypers, told, strict=True):
+                trainer._follow(at, stretch.window, member, hyper, rows)
+        if members[0].bad is not None and len(trainers) == 1:
+            first._refuse(*members[0].bad, pairs[0][1])
+        # at least one window a stretch
+        pace = count * _AWAY / max(time.perf_counter() - began, 1e-9)
+        first._pace = int(min(max(1, pace), 4 * count))
+        check()
 
 
 def _end(callbacks: list[Callback]) -> None:

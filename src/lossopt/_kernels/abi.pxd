@@ -2,9 +2,9 @@
 # Built once, for no level. Fused types cannot stand in a pointer type, hence one line a precision.
 
 from cpython.buffer cimport Py_buffer
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint64_t
 
-from lossopt._kernels.math cimport lanes_t
+from lossopt._kernels.math cimport lanes_t, sum_t
 
 # A block of a loss that sees one output at a time: n <= 256 predictions z and targets y; value and gradient are n
 # numbers each and never overlap the inputs.
@@ -90,11 +90,26 @@ cdef class Loss:
     cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low, double high) noexcept nogil
 
 
+cdef struct update_t
+
 # an update of an array of any size, in pieces for the threads
-ctypedef void (*update_f64)(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, double* w,
+ctypedef void (*update_f64)(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, double* w,
                             const double* g, double** state) noexcept nogil
-ctypedef void (*update_f32)(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, float* w,
+ctypedef void (*update_f32)(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, float* w,
                             const float* g, float** state) noexcept nogil
+
+cdef struct update_t:
+    prepare_t prepare
+    apply_f64 bare64        # where nothing is folded in
+    apply_f32 bare32
+    apply_f64 folded64
+    apply_f32 folded32
+    update_f64 update64
+    update_f32 update32
+    int hypers
+    int slots
+    bint rests              # what has no gradient, no decay and no penalty stays as it is
+
 
 # A linear objective: the sum of sample_weight * loss over the rows of x (n, d), and scale times its gradient; scratch
 # holds as many doubles as scratch_size says.
@@ -107,13 +122,50 @@ ctypedef double (*pass_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k,
                             float* grad_weight, float* grad_bias, double* scratch) noexcept nogil
 
 
+cdef struct sparse_t:       # an evaluation over CSR: row r is x[begin[r]:end[r]] in the columns at[begin[r]:end[r]]
+    Py_ssize_t n, d, k, nnz
+    const void* x
+    const void* at
+    int index               # bytes of a column's number
+    const int64_t* begin
+    const int64_t* end
+    const char* y
+    const void* sample_weight
+    const void* weight
+    const void* bias
+    void* grad_weight
+    void* grad_bias
+    double scale
+    char* room              # as many bytes as sparse_room says, and what stands in them:
+    sum_t* values           # a sum a chunk
+    double* partials        # a chunk's gradient, weight (d, k) and bias (k,), then its predictions
+    void* side              # weight with its outputs side by side, (d, k), or NULL
+    bint clean              # the first chunk's gradient is zero: what touch_f64 leaves
+    Py_ssize_t size, count  # rows a chunk, chunks
+    Py_ssize_t block        # rows between two changes from weights to gradient
+    Py_ssize_t each         # doubles a chunk
+    uint64_t* marks         # of touch_f64: a bit a column, then a bit a word of them; zero between calls
+
+# The same over CSR. touch gives the gradient of the touched columns alone: their places in weight (k, d), in order, and
+# as many numbers at grad_weight; it returns how many, and adds the sum to value.
+ctypedef size_t (*sparse_room_t)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, Py_ssize_t nnz) noexcept nogil
+ctypedef double (*sparse_pass)(Loss loss, sparse_t* t) noexcept nogil
+ctypedef Py_ssize_t (*sparse_touch)(Loss loss, sparse_t* t, int64_t* places, double* value) noexcept nogil
+
+
 cdef class Pass:
     cdef scratch_t scratch_size
     cdef pass_f64 pass64
     cdef pass_f32 pass32
+    cdef sparse_room_t sparse_room
+    cdef sparse_pass sparse64
+    cdef sparse_pass sparse32
+    cdef sparse_touch touch64
+    cdef sparse_touch touch32
 
     @staticmethod
-    cdef Pass of(scratch_t scratch_size, void* f64, void* f32)
+    cdef Pass of(scratch_t scratch_size, void* f64, void* f32, sparse_room_t sparse_room, sparse_pass sparse64,
+                 sparse_pass sparse32, sparse_touch touch64, sparse_touch touch32)
 
 
 cdef class Problem:
@@ -128,18 +180,10 @@ cdef class Problem:
 
 
 cdef class Update:
-    cdef prepare_t prepare
-    cdef apply_f64 bare64           # where nothing is folded in
-    cdef apply_f32 bare32
-    cdef apply_f64 folded64
-    cdef apply_f32 folded32
-    cdef update_f64 update64
-    cdef update_f32 update32
-    cdef readonly int hypers
-    cdef readonly int slots
+    cdef update_t c
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots)
+    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots, bint rests)
 
 
 cdef class Arrays:

@@ -194,10 +194,14 @@ cdef class Pass:
     """A level's pass over the rows of a linear objective, in both precisions."""
 
     @staticmethod
-    cdef Pass of(scratch_t scratch_size, void* f64, void* f32):
+    cdef Pass of(scratch_t scratch_size, void* f64, void* f32, sparse_room_t sparse_room, sparse_pass sparse64,
+                 sparse_pass sparse32, sparse_touch touch64, sparse_touch touch32):
         cdef Pass self = Pass.__new__(Pass)
         self.scratch_size = scratch_size
         self.pass64, self.pass32 = <pass_f64>f64, <pass_f32>f32
+        self.sparse_room = sparse_room
+        self.sparse64, self.sparse32 = sparse64, sparse32
+        self.touch64, self.touch32 = touch64, touch32
         return self
 
 
@@ -259,14 +263,23 @@ cdef class Update:
     """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots):
+    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots, bint rests):
         cdef Update self = Update.__new__(Update)
-        self.prepare = prepare
-        self.update64, self.update32 = <update_f64>all64, <update_f32>all32
-        self.bare64, self.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
-        self.folded64, self.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
-        self.hypers, self.slots = hypers, slots
+        cdef update_t* c = &self.c
+        c.prepare = prepare
+        c.update64, c.update32 = <update_f64>all64, <update_f32>all32
+        c.bare64, c.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
+        c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
+        c.hypers, c.slots, c.rests = hypers, slots, rests
         return self
+
+    @property
+    def hypers(self):
+        return self.c.hypers
+
+    @property
+    def slots(self):
+        return self.c.slots
 
 
 cdef int by_address(const void* a, const void* b) noexcept nogil:

@@ -2,10 +2,11 @@
 # order. Any number of outputs: the weights of a feature stand side by side, and so do the sums of its gradient.
 
 from cython cimport floating
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
+from lossopt._kernels.abi cimport sparse_t
 from lossopt._kernels.losses cimport ROWS
-from lossopt._kernels.math cimport fma, prefetch, sum_t
+from lossopt._kernels.math cimport ctz, fma, prefetch
 
 cdef enum:
     SIDE = 8            # outputs at a time, in registers
@@ -16,24 +17,6 @@ cdef enum:
 ctypedef fused index_t:
     int32_t
     int64_t
-
-cdef struct sparse_t:           # one evaluation over CSR: what is the same for each type of numbers and of indices
-    Py_ssize_t n, d, k, nnz
-    Py_ssize_t size, count      # rows a chunk, chunks
-    Py_ssize_t block            # rows between two changes from weights to gradient
-    Py_ssize_t each             # doubles a chunk: its gradient, weight (d, k) and bias (k,), then its predictions
-    const int64_t* begin
-    const int64_t* end
-    const char* y
-    const void* sample_weight
-    const void* weight
-    const void* bias
-    void* side                  # weight with its outputs side by side, (d, k)
-    void* grad_weight
-    void* grad_bias
-    double* partials
-    sum_t* values
-    double scale
 
 
 cdef inline floating sparse_dot(Py_ssize_t m, const floating* x, const index_t* at, const floating* w) noexcept nogil:
@@ -112,6 +95,8 @@ cdef inline void sparse_turn(const sparse_t* t, const floating* like) noexcept n
     cdef Py_ssize_t c, j, s = 0
     if side == NULL:
         return
+    for j in range(SIDE):
+        side[t.d * t.k + j] = 0
     while s < t.d:
         for c in range(t.k):
             for j in range(s, min(s + SPAN, t.d)):
@@ -132,3 +117,36 @@ cdef inline void sparse_gather(const sparse_t* t, Py_ssize_t start, const floati
     for c in range(t.k):
         for j in range(start, stop):
             grad[c * t.d + j] = <floating>first[j * t.k + c]
+
+
+cdef inline Py_ssize_t sparse_columns(const sparse_t* t, const index_t* at, int64_t* columns) noexcept nogil:
+    """The columns that the rows touch, each once, in order; at most as many as there are numbers."""
+    cdef uint64_t* marks = t.marks
+    cdef uint64_t* words = marks + t.d // 64 + 1
+    cdef uint64_t bits, one = 1
+    cdef int64_t last = -1, j
+    cdef Py_ssize_t i, p, r, word, m = 0
+    if t.n == 1:
+        p = t.begin[0]
+        while p < t.end[0] and at[p] > last:
+            last = at[p]
+            columns[p - t.begin[0]] = last
+            p += 1
+        if p >= t.end[0]:
+            return p - t.begin[0]
+    for r in range(t.n):
+        for p in range(t.begin[r], t.end[r]):
+            j = at[p]
+            marks[j >> 6] |= one << (j & 63)
+            words[j >> 12] |= one << ((j >> 6) & 63)
+    for i in range(t.d // 4096 + 1):
+        while words[i]:
+            word = 64 * i + ctz(words[i])
+            words[i] &= words[i] - 1
+            bits = marks[word]
+            marks[word] = 0
+            while bits:
+                columns[m] = 64 * word + ctz(bits)
+                bits &= bits - 1
+                m += 1
+    return m

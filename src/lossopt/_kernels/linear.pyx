@@ -11,7 +11,7 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from lossopt._kernels.abi cimport Loss, Pass, hold, release, threads
+from lossopt._kernels.abi cimport Loss, Pass, hold, release, sparse_t, threads
 from lossopt._kernels.csr cimport *
 from lossopt._kernels.linear cimport *
 from lossopt._kernels.math cimport LANES, add, sum_t
@@ -103,7 +103,8 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
 
 def objective_pass():
     """The pass of `value_and_grad` itself, for those who call it by address."""
-    return Pass.of(scratch_size, <void*>run[double], <void*>run[float])
+    return Pass.of(scratch_size, <void*>run[double], <void*>run[float], sparse_room, sparse_pass64, sparse_pass32,
+                   sparse_touch64, sparse_touch32)
 
 
 def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale):
@@ -218,7 +219,7 @@ def gradient(x, g, weight, bias):
 
 
 cdef void sparse_layout(sparse_t* t) noexcept nogil:
-    """Chunks and blocks of rows, from the shape alone."""
+    """Chunks and blocks of rows, from the shape alone; and where in the room they are."""
     # a chunk's gradient is cleared, filled and added up: little beside its rows, if they hold 16 times as many numbers
     cdef Py_ssize_t least = max(<Py_ssize_t>8192, 16 * (t.d + ROWS))
     # all chunks together: 8 MiB, or a sixth of the memory of X, unless one alone takes more
@@ -235,6 +236,18 @@ cdef void sparse_layout(sparse_t* t) noexcept nogil:
     if t.grad_weight == NULL:
         t.block = ROWS
         t.each = t.k * t.block
+    t.values = <sum_t*>t.room
+    t.partials = <double*>(t.room + CHUNKS * sizeof(sum_t))
+    # the weights of a feature side by side, where enough numbers use them
+    t.side = t.partials + t.count * t.each if t.k > 1 and t.nnz >= t.d else NULL
+
+
+cdef size_t sparse_room(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, Py_ssize_t nnz) noexcept nogil:
+    """Bytes for a pass over n rows that hold nnz numbers, or fewer."""
+    cdef Py_ssize_t each = k * (d + 1 + n + ROWS), all_ = each
+    if n >= 8 * ROWS:
+        all_ = max(each, max(<Py_ssize_t>(1 << 20), nnz // 4))
+    return CHUNKS * sizeof(sum_t) + (all_ + (d * k + SIDE if k > 1 else 0)) * sizeof(double)
 
 
 cdef void sparse_backward(Py_ssize_t n, Py_ssize_t k, const floating* x, const index_t* at, const int64_t* begin,
@@ -318,10 +331,15 @@ cdef void sparse_gradients(const sparse_t* t, const floating* like) noexcept nog
             bias[i] = <floating>t.partials[t.k * t.d + i]
 
 
-cdef double sparse_run(Loss loss, const sparse_t* t, const floating* x, const index_t* at) noexcept nogil:
+cdef double sparse_run(Loss loss, sparse_t* t, const floating* x, const index_t* at) noexcept nogil:
     cdef Py_ssize_t c
-    cdef int workers = threads(t.nnz * t.k, t.count)
+    cdef int workers
+    sparse_layout(t)
+    workers = threads(t.nnz * t.k, t.count)
+    t.clean = False
     cdef sum_t whole
+    memset(t.values, 0, t.count * sizeof(sum_t))
+    memset(t.partials, 0, t.count * t.each * sizeof(double))
     sparse_turn[floating](t, x)
     if workers == 1:
         for c in range(t.count):
@@ -337,6 +355,64 @@ cdef double sparse_run(Loss loss, const sparse_t* t, const floating* x, const in
     if t.grad_weight != NULL:
         sparse_gradients[floating](t, x)
     return whole.total + whole.rest
+
+
+cdef double sparse_pass64(Loss loss, sparse_t* t) noexcept nogil:
+    if t.index == 8:
+        return sparse_run[double, int64_t](loss, t, <const double*>t.x, <const int64_t*>t.at)
+    return sparse_run[double, int32_t](loss, t, <const double*>t.x, <const int32_t*>t.at)
+
+
+cdef double sparse_pass32(Loss loss, sparse_t* t) noexcept nogil:
+    if t.index == 8:
+        return sparse_run[float, int64_t](loss, t, <const float*>t.x, <const int64_t*>t.at)
+    return sparse_run[float, int32_t](loss, t, <const float*>t.x, <const int32_t*>t.at)
+
+
+cdef Py_ssize_t sparse_touched(Loss loss, sparse_t* t, int64_t* places, double* value, const floating* x,
+                               const index_t* at) noexcept nogil:
+    """sparse_run for rows that are one chunk, without a look at the columns that they do not touch."""
+    cdef floating* grad = <floating*>t.grad_weight
+    cdef floating* bias = <floating*>t.grad_bias
+    cdef double* sums
+    cdef Py_ssize_t c, i, m
+    sparse_layout(t)
+    t.side = NULL
+    t.values[0].total = t.values[0].rest = 0
+    sums = t.partials
+    if not t.clean:
+        memset(sums, 0, t.k * (t.d + 1) * sizeof(double))
+    sparse_chunk[floating, index_t](loss, t, 0, x, at)
+    value[0] = t.values[0].total + t.values[0].rest
+    m = sparse_columns[index_t](t, at, places)
+    for c in range(t.k):
+        for i in range(m):
+            grad[c * m + i] = <floating>sums[places[i] * t.k + c]
+    for i in range(m):
+        for c in range(t.k):
+            sums[places[i] * t.k + c] = 0
+    for c in range(t.k):
+        if bias != NULL:
+            bias[c] = <floating>sums[t.k * t.d + c]
+        sums[t.k * t.d + c] = 0
+    t.clean = True
+    # an output's columns behind those of the one before
+    for c in range(1, t.k):
+        for i in range(m):
+            places[c * m + i] = c * t.d + places[i]
+    return t.k * m
+
+
+cdef Py_ssize_t sparse_touch64(Loss loss, sparse_t* t, int64_t* places, double* value) noexcept nogil:
+    if t.index == 8:
+        return sparse_touched[double, int64_t](loss, t, places, value, <const double*>t.x, <const int64_t*>t.at)
+    return sparse_touched[double, int32_t](loss, t, places, value, <const double*>t.x, <const int32_t*>t.at)
+
+
+cdef Py_ssize_t sparse_touch32(Loss loss, sparse_t* t, int64_t* places, double* value) noexcept nogil:
+    if t.index == 8:
+        return sparse_touched[float, int64_t](loss, t, places, value, <const float*>t.x, <const int64_t*>t.at)
+    return sparse_touched[float, int32_t](loss, t, places, value, <const float*>t.x, <const int32_t*>t.at)
 
 
 cdef void sparse_scores(const sparse_t* t, Py_ssize_t r, Py_ssize_t n, const floating* x, const index_t* at,
@@ -357,7 +433,7 @@ cdef void sparse_predictions(const sparse_t* t, const floating* x, const index_t
             sparse_scores[floating, index_t](t, c * ROWS, min(<Py_ssize_t>ROWS, t.n - c * ROWS), x, at, out)
 
 
-cdef void sparse_transposed(const sparse_t* t, const floating* x, const index_t* at, const floating* g) noexcept nogil:
+cdef void sparse_transposed(sparse_t* t, const floating* x, const index_t* at, const floating* g) noexcept nogil:
     sparse_backward[floating, index_t](t.n, t.k, x, at, t.begin, t.end, g, t.partials, t.partials + t.k * t.d)
     sparse_gradients[floating](t, x)
 
@@ -368,24 +444,18 @@ cdef int sparse_open(sparse_t* t, Py_buffer* b, x, Py_ssize_t k, tuple read, tup
     t.n, t.d = x.shape
     t.k = k
     hold(b, (x.data, x.indices, x.begin, x.end, *read), written)
+    t.x, t.at, t.index = b[0].buf, b[1].buf, <int>b[1].itemsize
     t.begin, t.end = <const int64_t*>b[2].buf, <const int64_t*>b[3].buf
     t.nnz = sparse_count(t.n, t.begin, t.end)
-    return 0
-
-
-cdef int sparse_side(sparse_t* t, Py_ssize_t itemsize) except -1:
-    """Room for the weights of a feature side by side, where enough numbers use them."""
-    if t.k > 1 and t.nnz >= t.d:
-        t.side = calloc(t.d * t.k + SIDE, itemsize)
-        if t.side == NULL:
-            raise MemoryError
+    t.room = <char*>malloc(sparse_room(t.n, t.d, k, t.nnz))
+    if t.room == NULL:
+        release(b, 4 + len(read) + len(written))
+        raise MemoryError
     return 0
 
 
 cdef void sparse_close(sparse_t* t, Py_buffer* b, int count) noexcept:
-    free(t.values)
-    free(t.partials)
-    free(t.side)
+    free(t.room)
     release(b, count)
 
 
@@ -397,21 +467,8 @@ cdef sparse_value_and_grad(Loss loss, x, y, sample_weight, weight, bias, grad_we
     try:
         t.y, t.sample_weight, t.weight, t.bias = <const char*>b[4].buf, b[5].buf, b[6].buf, b[7].buf
         t.grad_weight, t.grad_bias, t.scale = b[8].buf, b[9].buf, scale
-        sparse_layout(&t)
-        sparse_side(&t, b[0].itemsize)
-        t.values = <sum_t*>calloc(t.count + 1, sizeof(sum_t))
-        t.partials = <double*>calloc(t.count * t.each + 1, sizeof(double))
-        if t.values == NULL or t.partials == NULL:
-            raise MemoryError
         with nogil:
-            if b[0].itemsize == 8 and b[1].itemsize == 8:
-                result = sparse_run[double, int64_t](loss, &t, <const double*>b[0].buf, <const int64_t*>b[1].buf)
-            elif b[0].itemsize == 8:
-                result = sparse_run[double, int32_t](loss, &t, <const double*>b[0].buf, <const int32_t*>b[1].buf)
-            elif b[1].itemsize == 8:
-                result = sparse_run[float, int64_t](loss, &t, <const float*>b[0].buf, <const int64_t*>b[1].buf)
-            else:
-                result = sparse_run[float, int32_t](loss, &t, <const float*>b[0].buf, <const int32_t*>b[1].buf)
+            result = sparse_pass64(loss, &t) if b[0].itemsize == 8 else sparse_pass32(loss, &t)
     finally:
         sparse_close(&t, b, 10)
     return result
@@ -423,13 +480,13 @@ cdef sparse_predict(x, weight, bias, out):
     sparse_open(&t, b, x, weight.shape[0], (weight, bias), (out,))
     try:
         t.weight, t.bias = b[4].buf, b[5].buf
-        sparse_side(&t, b[0].itemsize)
         with nogil:
-            if b[0].itemsize == 8 and b[1].itemsize == 8:
+            sparse_layout(&t)
+            if t.index == 8 and b[0].itemsize == 8:
                 sparse_predictions(&t, <const double*>b[0].buf, <const int64_t*>b[1].buf, <double*>b[6].buf)
             elif b[0].itemsize == 8:
                 sparse_predictions(&t, <const double*>b[0].buf, <const int32_t*>b[1].buf, <double*>b[6].buf)
-            elif b[1].itemsize == 8:
+            elif t.index == 8:
                 sparse_predictions(&t, <const float*>b[0].buf, <const int64_t*>b[1].buf, <float*>b[6].buf)
             else:
                 sparse_predictions(&t, <const float*>b[0].buf, <const int32_t*>b[1].buf, <float*>b[6].buf)
@@ -442,16 +499,14 @@ cdef sparse_gradient(x, g, weight, bias):
     cdef sparse_t t
     sparse_open(&t, b, x, weight.shape[0], (g,), (weight, bias))
     try:
-        t.grad_weight, t.grad_bias, t.count = b[5].buf, b[6].buf, 1
-        t.partials = <double*>calloc(t.k * (t.d + 1) + 1, sizeof(double))
-        if t.partials == NULL:
-            raise MemoryError
+        t.grad_weight, t.grad_bias, t.count, t.partials = b[5].buf, b[6].buf, 1, <double*>t.room
+        memset(t.partials, 0, t.k * (t.d + 1) * sizeof(double))
         with nogil:
-            if b[0].itemsize == 8 and b[1].itemsize == 8:
+            if t.index == 8 and b[0].itemsize == 8:
                 sparse_transposed(&t, <const double*>b[0].buf, <const int64_t*>b[1].buf, <const double*>b[4].buf)
             elif b[0].itemsize == 8:
                 sparse_transposed(&t, <const double*>b[0].buf, <const int32_t*>b[1].buf, <const double*>b[4].buf)
-            elif b[1].itemsize == 8:
+            elif t.index == 8:
                 sparse_transposed(&t, <const float*>b[0].buf, <const int64_t*>b[1].buf, <const float*>b[4].buf)
             else:
                 sparse_transposed(&t, <const float*>b[0].buf, <const int32_t*>b[1].buf, <const float*>b[4].buf)

@@ -4,26 +4,37 @@ from numpy.typing import NDArray
 
 from lossopt._kernels.abi import Arrays, Loss, Pass, Update
 
-def permutation(order: NDArray[Any], seed: int, epoch: int) -> None: ...
+def permutation(order: NDArray[Any], seed: int, epoch: int, block: int) -> None: ...
 
-class Stretch:
+class Member:
     steps: int
-    window: int
+    skipped: int
     norm: float
     total: float
     mass: float
+    bad: tuple[float, float] | None
     def __init__(
         self,
-        objective: Pass,
-        loss: Loss,
         update: Update,
         params: Arrays,
         grads: Arrays,
         more: Arrays,
         state: Arrays,
-        X: NDArray[Any],
-        y: NDArray[Any],
         sample_weight: NDArray[Any] | None,
+        max_norm: float,
+        l1: tuple[float, ...],
+        l2: tuple[float, ...],
+    ) -> None: ...
+    def begin(self, steps: int, skipped: int, total: float, mass: float, norm: float) -> None: ...
+
+class Stretch:
+    window: int
+    def __init__(
+        self,
+        objective: Pass,
+        loss: Loss,
+        X: Any,
+        y: NDArray[Any],
         k: int,
         batch: int,
         accumulate: int,
@@ -31,10 +42,11 @@ class Stretch:
         shuffled: bool,
         mean: bool,
         terms: float,
-        max_norm: float,
-        l1: tuple[float, ...],
-        l2: tuple[float, ...],
+        skip: bool,
+        most: int,
+        members: list[Member],
     ) -> None: ...
-    def begin(self, steps: int) -> None: ...
-    def skip(self) -> None: ...
-    def run(self, order: NDArray[Any] | None, hyper: NDArray[Any], told: NDArray[Any], windows: int) -> bool: ...
+    def begin(self, window: int) -> None: ...
+    def run(
+        self, order: NDArray[Any] | None, hypers: list[NDArray[Any]], told: list[NDArray[Any] | None], windows: int
+    ) -> bool: ...

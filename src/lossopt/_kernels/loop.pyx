@@ -4,15 +4,15 @@ Built once, for no level: it holds no loss, no optimizer and no arithmetic of ro
 the addresses that abi objects carry, the same that the Python loop calls. So both give the same bits.
 """
 
-from cpython.buffer cimport Py_buffer
+from cpython.buffer cimport Py_buffer, PyObject_CheckBuffer
 from cython cimport floating
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
-from lossopt._kernels.abi cimport HYPERS, Arrays, Loss, Pass, Update, folded_t, hold, release
-from lossopt._kernels.math cimport add_squares, numbers_sum, prefetch, sum_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, release, sparse_t, update_t
+from lossopt._kernels.math cimport BLOCK, add, add_squares, block_sum, numbers_sum, prefetch, sum_t
 
 cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)
@@ -52,76 +52,150 @@ cdef inline uint64_t below(uint64_t* state, uint64_t bound) noexcept nogil:
     return product
 
 
-cdef void shuffle(int64_t* order, Py_ssize_t n, uint64_t seed, uint64_t epoch) noexcept nogil:
+cdef void shuffle(int64_t* order, Py_ssize_t n, Py_ssize_t block, uint64_t seed, uint64_t epoch) noexcept nogil:
     cdef uint64_t state = mixed(seed) ^ mixed(mixed(epoch) + <uint64_t>0x9E3779B97F4A7C15)
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, m, start = 0
     cdef int64_t kept
-    for i in range(n):
-        order[i] = i
-    for i in range(n - 1, 0, -1):
-        j = <Py_ssize_t>below(&state, <uint64_t>i + 1)
-        kept = order[i]
-        order[i] = order[j]
-        order[j] = kept
+    while start < n:
+        m = min(block, n - start)
+        for i in range(m):
+            order[i] = start + i
+        for i in range(m - 1, 0, -1):
+            j = <Py_ssize_t>below(&state, <uint64_t>i + 1)
+            kept = order[i]
+            order[i] = order[j]
+            order[j] = kept
+        order += m
+        start += m
 
 
-def permutation(order, uint64_t seed, uint64_t epoch):
-    """Fill order, int64, with 0 ... n - 1 as seed and epoch alone shuffle them, on every platform."""
+def permutation(order, uint64_t seed, uint64_t epoch, Py_ssize_t block):
+    """Fill order, int64, with 0 ... n - 1 as seed and epoch alone shuffle them, on every platform: within blocks of so
+    many rows, which stay in order."""
     cdef Py_buffer[1] b
     hold(b, (), (order,))
     try:
         with nogil:
-            shuffle(<int64_t*>b[0].buf, b[0].len // 8, seed, epoch)
+            shuffle(<int64_t*>b[0].buf, b[0].len // 8, block, seed, epoch)
     finally:
         release(b, 1)
 
 
 # ---- training
 
-cdef struct plan_t:
-    # shapes: rows of X, features, outputs; of a batch; batches an update
-    Py_ssize_t n
+cdef enum:
+    AHEAD = 16          # rows between the one that is gathered and the one that is fetched; of CSR, its ends before that
+    SHORT = 512         # bytes of a row that is worth it: the processor sees longer ones coming
+    FETCHED = 64        # numbers of a row of CSR
+
+cdef struct plan_t:     # what is the same for every model that sees the rows
+    Py_ssize_t n            # rows of X, features, outputs
     Py_ssize_t d
     Py_ssize_t k
-    Py_ssize_t batch
+    Py_ssize_t batch        # rows of a batch; batches an update, and in the epoch
     Py_ssize_t accumulate
-    Py_ssize_t batches          # in the epoch
-    Py_ssize_t item             # bytes of a row's target
-    bint mean                   # the loss divides by the window's mass
-    double terms                # of the mean, a row
-    double max_norm             # infinity: no clipping
-    double[2] l1                # of weight and bias
+    Py_ssize_t batches
+    Py_ssize_t item         # bytes of a row's target
+    bint mean               # the loss divides by the window's mass
+    double terms            # of the mean, a row
+    bint skip               # what is not finite is left out; else the model stops there
+    const char* x           # of CSR, its numbers; a batch of it is described by rows
+    const char* y
+    bint sparse
+    sparse_t rows
+    const int64_t* begin    # of all rows
+    const int64_t* end
+    char* batch_x           # what a batch's rows are gathered in: numbers, targets, weights, ends of CSR
+    char* batch_y
+    char* batch_weight
+    int64_t* batch_begin
+    int64_t* batch_end
+    double* scratch         # the pass's
+    int64_t* places         # where the touched weights stand, and they and their gradient and state side by side
+    char* touched
+    Py_ssize_t most         # touched numbers
+
+cdef struct member_t:   # a model in training
+    const update_t* update
+    double max_norm         # infinity: no clipping
+    double[2] l1            # of weight and bias
     double[2] l2
-
-cdef struct state_t:
-    # where a stretch stands; carried from one to the next
-    Py_ssize_t window           # the next one
-    int64_t steps               # updates done, ever
-    double total                # running sums of the epoch
+    Py_ssize_t[2] sizes
+    void** params
+    void** grads
+    void** more             # gradients of the batches that join a window
+    void** state
+    const char* weight      # of the rows, or NULL
+    # carried from one stretch to the next
+    const double* hyper     # of the next update
+    double* told            # where the next update is told, or NULL: sum of the loss, mass, norm, weights that are 0
+    int64_t steps           # updates done, ever
+    int64_t skipped         # windows left out, ever
+    double total            # running sums of the epoch
     double mass
-    double norm                 # of the last update's gradient
-    int64_t stopped             # 0: went on to the end; 1: something is not finite, in the window where it stands
+    double norm             # of the last update's gradient
+    bint stopped            # something is not finite, in the window where it stands: its loss and norm
+    double bad_total
+    double bad_norm
+    # the window at work
+    double window_total
+    double window_mass
+    double decay
+    double[HYPERS] constants
+    Py_ssize_t touched      # numbers of weight that have a gradient; -1: all
 
 
-cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t left, const floating* x, const char* y,
-                 const floating* weight, floating* to_x, char* to_y, floating* to_weight) noexcept nogil:
-    """The m rows of a batch; short rows are asked for ahead of their use, those of later batches too (left: to the end)."""
-    cdef Py_ssize_t i, line, bytes_ = p.d * <Py_ssize_t>sizeof(floating)
-    cdef Py_ssize_t ahead = 16 if bytes_ <= 512 else 0
-    cdef const char* next_
+cdef inline void fetch(const plan_t* p, const int64_t* order, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
+    """Ask for the row that is AHEAD rows away, if there are so many left."""
+    cdef Py_ssize_t bytes_ = p.d * itemsize, line
+    cdef const char* x
+    if left <= AHEAD:
+        return
+    if p.sparse:
+        if left > 2 * AHEAD:
+            prefetch(p.begin + order[2 * AHEAD])
+            prefetch(p.end + order[2 * AHEAD])
+        line = p.begin[order[AHEAD]]
+        bytes_ = min(p.end[order[AHEAD]] - line, <Py_ssize_t>FETCHED) + line
+        while line < bytes_:
+            prefetch(p.x + line * itemsize)
+            prefetch(<const char*>p.rows.at + line * p.rows.index)
+            line += 64 // itemsize
+    elif bytes_ <= SHORT:
+        x = p.x + order[AHEAD] * bytes_
+        for line in range(0, bytes_, 64):
+            prefetch(x + line)
+        prefetch(x + bytes_ - 1)
+    prefetch(p.y + order[AHEAD] * p.item)
+
+
+cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
+    """The m rows of a batch; those of later batches are asked for too (left: to the end)."""
+    cdef Py_ssize_t i, bytes_ = p.d * itemsize
     for i in range(m):
-        if ahead and i + ahead < left:
-            next_ = <const char*>(x + order[i + ahead] * p.d)
-            for line in range(0, bytes_, 64):
-                prefetch(next_ + line)
-            prefetch(next_ + bytes_ - 1)
-        memcpy(to_x + i * p.d, x + order[i] * p.d, bytes_)
-        if p.item == 8:
-            memcpy(to_y + 8 * i, y + 8 * order[i], 8)
+        fetch(p, order + i, left - i, itemsize)
+        if p.sparse:
+            p.batch_begin[i] = p.begin[order[i]]
+            p.batch_end[i] = p.end[order[i]]
         else:
-            memcpy(to_y + i * p.item, y + order[i] * p.item, p.item)
-        if weight != NULL:
-            to_weight[i] = weight[order[i]]
+            memcpy(p.batch_x + i * bytes_, p.x + order[i] * bytes_, bytes_)
+        if p.item == 8:
+            memcpy(p.batch_y + 8 * i, p.y + 8 * order[i], 8)
+        else:
+            memcpy(p.batch_y + i * p.item, p.y + order[i] * p.item, p.item)
+
+
+cdef const floating* weights(const plan_t* p, const member_t* q, const int64_t* order, Py_ssize_t row, Py_ssize_t m,
+                             const floating* like) noexcept nogil:
+    """The weights of m rows from number row on, in their order; NULL where there are none."""
+    cdef const floating* all_ = <const floating*>q.weight
+    cdef floating* to = <floating*>p.batch_weight
+    cdef Py_ssize_t i
+    if all_ == NULL or order == NULL:
+        return all_ if all_ == NULL else all_ + row
+    for i in range(m):
+        to[i] = all_[order[row + i]]
+    return to
 
 
 cdef double weighed(const plan_t* p, Py_ssize_t m, const floating* weight) noexcept nogil:
@@ -129,212 +203,379 @@ cdef double weighed(const plan_t* p, Py_ssize_t m, const floating* weight) noexc
     return p.terms * (<double>m if weight == NULL else numbers_sum[floating](m, weight))
 
 
-cdef void run(const plan_t* p, state_t* at, Py_ssize_t windows, Pass objective, Loss loss, Update update, const floating* x,
-              const char* y, const floating* weight, const int64_t* order, const double* hyper, Arrays params, Arrays grads,
-              Arrays more, Arrays state, floating* batch_x, char* batch_y, floating* batch_weight, double* scratch,
-              double* told) noexcept nogil:
-    """Windows from at.window on, at most so many. told gets, a window, the sum of the loss, the mass and the norm."""
-    cdef Py_ssize_t a, b, first, i, j, m, row, done = 0
-    cdef floating* grad
-    cdef floating* extra
-    cdef const floating* wx
-    cdef const char* wy
-    cdef const floating* ww
-    cdef double mass, scale, total, part
-    cdef double[HYPERS] constants
-    cdef folded_t folded
-    cdef double decay
+cdef void masses(const plan_t* p, member_t* q, const int64_t* order, Py_ssize_t row, Py_ssize_t b,
+                 const floating* like) noexcept nogil:
+    """The mass of a window of b batches: each of them is divided by that."""
+    cdef Py_ssize_t m
+    q.window_total = q.window_mass = 0
+    for _ in range(b):
+        m = min(p.batch, p.n - row)
+        q.window_mass += weighed[floating](p, m, weights[floating](p, q, order, row, m, like))
+        row += m
+
+
+cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t m, const floating* x, const char* y,
+                   const floating* weight, bint first) noexcept nogil:
+    """A batch's part of the window's sum and gradient."""
+    cdef floating* grad = <floating*>(q.grads if first else q.more)[0]
+    cdef floating* bias = <floating*>(q.grads if first else q.more)[1]
+    cdef floating* whole
+    cdef sparse_t* t = &p.rows
+    cdef double scale = 1.0, part = 0
+    cdef Py_ssize_t i, j
+    if p.mean:
+        scale = 1.0 / q.window_mass if q.window_mass != 0 else 0.0
+    q.touched = -1
+    if p.sparse:
+        t.y, t.sample_weight, t.scale = y, weight, scale
+        t.weight, t.bias, t.grad_weight, t.grad_bias = q.params[0], q.params[1], grad, bias
+        # where nothing happens to weights that no row touches, they need no look
+        if t.nnz <= p.most and p.accumulate == 1 and q.update.rests and q.decay == 0 and q.l1[0] == 0 and q.l2[0] == 0:
+            q.touched = (objective.touch64 if floating is double else objective.touch32)(loss, t, p.places, &part)
+        else:
+            part = (objective.sparse64 if floating is double else objective.sparse32)(loss, t)
+    elif floating is double:
+        part = objective.pass64(loss, m, p.d, p.k, x, y, weight, <const double*>q.params[0], <const double*>q.params[1],
+                                scale, grad, bias, p.scratch)
+    else:
+        part = objective.pass32(loss, m, p.d, p.k, x, y, weight, <const float*>q.params[0], <const float*>q.params[1],
+                                scale, grad, bias, p.scratch)
+    q.window_total += part
+    if not first:
+        for i in range(2):
+            whole, grad = <floating*>q.grads[i], <floating*>q.more[i]
+            for j in range(q.sizes[i]):
+                whole[j] += grad[j]
+
+
+cdef void add_squares_at(Py_ssize_t n, Py_ssize_t size, const int64_t* places, const floating* x, sum_t* s) noexcept nogil:
+    """What add_squares makes of size numbers that are zero but for n of them, in ascending places."""
+    cdef double[BLOCK] v
+    cdef Py_ssize_t i = 0, j, block
+    while i < n:
+        block = places[i] // BLOCK
+        j = i
+        memset(v, 0, sizeof(v))
+        while j < n and places[j] // BLOCK == block:
+            v[places[j] % BLOCK] = <double>x[j] * <double>x[j]
+            j += 1
+        add(s, v[places[i] % BLOCK] if j == i + 1 else block_sum(v, min(<Py_ssize_t>BLOCK, size - block * BLOCK)))
+        i = j
+
+
+cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, const floating* like) noexcept nogil:
+    """The update of the weights that have a gradient: side by side, and back."""
+    cdef floating* w = <floating*>p.touched
+    cdef floating* own
+    cdef floating* state[SLOTS]
+    cdef Py_ssize_t i, s, m = q.touched
+    for s in range(q.update.slots + 1):
+        own = <floating*>(q.params[0] if s == 0 else q.state[s - 1])
+        for i in range(m):
+            w[s * m + i] = own[p.places[i]]
+        if s:
+            state[s - 1] = w + s * m
+    if floating is double:
+        q.update.update64(q.update, folded, q.constants, m, w, <const double*>q.grads[0], state)
+    else:
+        q.update.update32(q.update, folded, q.constants, m, w, <const float*>q.grads[0], state)
+    for s in range(q.update.slots + 1):
+        own = <floating*>(q.params[0] if s == 0 else q.state[s - 1])
+        for i in range(m):
+            own[p.places[i]] = w[s * m + i]
+
+
+cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nogil:
+    """The end of a window: norm, judgement, update."""
     cdef sum_t square
-    while done < windows:
-        first = at.window * p.accumulate
+    cdef folded_t folded
+    cdef const floating* w = <const floating*>q.params[0]
+    cdef Py_ssize_t i, first = 0, zeros = 0
+    cdef double norm
+    # a window whose rows all have weight 0 is no window
+    if q.window_mass == 0:
+        return
+    square.total = square.rest = 0
+    if q.touched >= 0:
+        add_squares_at[floating](q.touched, q.sizes[0], p.places, <const floating*>q.grads[0], &square)
+        first = 1
+    for i in range(first, 2):
+        add_squares[floating](q.sizes[i], <const floating*>q.grads[i], &square)
+    norm = sqrt(square.total + square.rest)
+    if not (q.window_total - q.window_total == 0 and norm - norm == 0):
+        q.bad_total, q.bad_norm = q.window_total, norm
+        if p.skip:
+            q.skipped += 1
+        else:
+            q.stopped = True
+        return
+    folded.scale = 1
+    folded.clip = INFINITY
+    if q.max_norm < INFINITY:
+        folded.scale = min(1.0, q.max_norm / (norm + 1e-6))
+    q.steps += 1
+    q.hyper += q.update.hypers
+    if q.touched >= 0:
+        folded.l1 = folded.decay = 0
+        update_touched[floating](p, q, &folded, like)
+    for i in range(first, 2):
+        folded.l1 = q.l1[i]
+        folded.decay = q.decay + 2 * q.l2[i]
+        if floating is double:
+            q.update.update64(q.update, &folded, q.constants, q.sizes[i], <double*>q.params[i], <const double*>q.grads[i],
+                              <double**>(q.state + i * q.update.slots))
+        else:
+            q.update.update32(q.update, &folded, q.constants, q.sizes[i], <float*>q.params[i], <const float*>q.grads[i],
+                              <float**>(q.state + i * q.update.slots))
+    q.total += q.window_total
+    q.mass += q.window_mass
+    q.norm = norm
+    if q.told != NULL:
+        for i in range(q.sizes[0]):
+            zeros += w[i] == 0
+        q.told[0], q.told[1], q.told[2], q.told[3] = q.window_total, q.window_mass, norm, <double>zeros
+        q.told += 4
+
+
+cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t window, Py_ssize_t windows, Pass objective,
+                    Loss loss, const int64_t* order, const floating* like) noexcept nogil:
+    """So many windows from window on, or until no model is left that has not stopped; returns the next one."""
+    cdef Py_ssize_t a, b, first, i, m, row, stop = window + windows, going = count
+    cdef const floating* x
+    cdef const floating* weight
+    cdef const char* y
+    cdef member_t* q
+    while window < stop and going:
+        first = window * p.accumulate
         b = min(p.accumulate, p.batches - first)
-        # the mass of the whole window comes first: every batch of it is divided by that
-        mass = 0
         row = first * p.batch
-        if b > 1:
-            for _ in range(b):
-                m = min(p.batch, p.n - row)
-                ww = weight
-                if weight != NULL and order != NULL:
-                    for i in range(m):
-                        batch_weight[i] = weight[order[row + i]]
-                    ww = batch_weight
-                elif weight != NULL:
-                    ww = weight + row
-                mass += weighed[floating](p, m, ww)
-                row += m
-        row = first * p.batch
-        total = 0
+        for i in range(count):
+            if not members[i].stopped:
+                q = members[i]
+                q.decay = q.update.prepare(q.hyper, q.steps + 1, q.constants)
+                q.window_total = 0
+                if b > 1:
+                    masses[floating](p, q, order, row, b, like)
         for a in range(b):
             m = min(p.batch, p.n - row)
-            if order == NULL:
-                wx, wy, ww = x + row * p.d, y + row * p.item, weight
-                if weight != NULL:
-                    ww = weight + row
-            else:
-                gather[floating](p, order + row, m, p.n - row, x, y, weight, batch_x, batch_y, batch_weight)
-                wx, wy, ww = batch_x, batch_y, weight
-                if weight != NULL:
-                    ww = batch_weight
-            if b == 1:
-                mass = weighed[floating](p, m, ww)
-            scale = (1.0 / mass if mass != 0 else 0.0) if p.mean else 1.0
-            grad = <floating*>grads.data[0]
-            extra = <floating*>grads.data[1]
-            if a > 0:
-                grad = <floating*>more.data[0]
-                extra = <floating*>more.data[1]
-            if floating is double:
-                part = objective.pass64(loss, m, p.d, p.k, wx, wy, ww, <const double*>params.data[0],
-                                        <const double*>params.data[1], scale, grad, extra, scratch)
-            else:
-                part = objective.pass32(loss, m, p.d, p.k, wx, wy, ww, <const float*>params.data[0],
-                                        <const float*>params.data[1], scale, grad, extra, scratch)
-            total += part
-            if a > 0:
-                for i in range(2):
-                    grad = <floating*>grads.data[i]
-                    extra = <floating*>more.data[i]
-                    for j in range(grads.sizes[i]):
-                        grad[j] += extra[j]
-            row += m
-        told[3 * done] = total
-        told[3 * done + 1] = mass
-        # a window whose rows all have weight 0 is no window
-        if mass != 0:
-            square.total = square.rest = 0
-            for i in range(2):
-                add_squares[floating](grads.sizes[i], <const floating*>grads.data[i], &square)
-            part = sqrt(square.total + square.rest)
-            told[3 * done + 2] = part
-            if not (total - total == 0 and part - part == 0):
-                at.stopped = 1
-                return
-            folded.scale = 1
-            folded.clip = INFINITY
-            if p.max_norm < INFINITY:
-                folded.scale = min(1.0, p.max_norm / (part + 1e-6))
-            at.steps += 1
-            decay = update.prepare(hyper, at.steps, constants)
-            hyper += update.hypers
-            for i in range(2):
-                folded.l1 = p.l1[i]
-                folded.decay = decay + 2 * p.l2[i]
-                if floating is double:
-                    update.update64(update, &folded, constants, params.sizes[i], <double*>params.data[i],
-                                    <const double*>grads.data[i], <double**>&state.data[i * update.slots])
+            x, y = <const floating*>p.x, p.y
+            p.rows.n, p.rows.begin, p.rows.end = m, p.begin, p.end
+            if order == NULL or m == 1:
+                # where it stands
+                i = row
+                if order != NULL:
+                    i = order[row]
+                    fetch(p, order + row, p.n - row, sizeof(floating))
+                y += i * p.item
+                if p.sparse:
+                    p.rows.begin += i
+                    p.rows.end += i
                 else:
-                    update.update32(update, &folded, constants, params.sizes[i], <float*>params.data[i],
-                                    <const float*>grads.data[i], <float**>&state.data[i * update.slots])
-            at.total += total
-            at.mass += mass
-            at.norm = part
-        at.window += 1
-        done += 1
+                    x += i * p.d
+            else:
+                gather(p, order + row, m, p.n - row, sizeof(floating))
+                y = p.batch_y
+                if p.sparse:
+                    p.rows.begin, p.rows.end = p.batch_begin, p.batch_end
+                else:
+                    x = <const floating*>p.batch_x
+            if p.sparse:
+                p.rows.nnz = 0
+                for i in range(m):
+                    p.rows.nnz += p.rows.end[i] - p.rows.begin[i]
+            for i in range(count):
+                if not members[i].stopped:
+                    q = members[i]
+                    weight = weights[floating](p, q, order, row, m, like)
+                    if b == 1:
+                        q.window_mass = weighed[floating](p, m, weight)
+                    evaluate[floating](p, q, loss, objective, m, x, y, weight, a == 0)
+                    if q.touched >= 0:
+                        # places are those of this model until the next one
+                        close[floating](p, q, like)
+            row += m
+        for i in range(count):
+            if not members[i].stopped:
+                if members[i].touched < 0:
+                    close[floating](p, members[i], like)
+                going -= members[i].stopped
+        if going:
+            window += 1
+    return window
 
 
-cdef class Stretch:
-    """One fit's arrays and buffers, and where it stands."""
+cdef class Member:
+    """A model in training: its arrays, its optimizer, its penalty, and where it stands. The arrays of weight and bias."""
 
-    cdef plan_t plan
-    cdef state_t at
-    cdef Pass objective
-    cdef Loss loss
+    cdef member_t c
     cdef Update update
     cdef Arrays params
     cdef Arrays grads
     cdef Arrays more
     cdef Arrays state
-    cdef Py_buffer[3] data          # X, y, sample weights
+    cdef Py_buffer[1] weight
     cdef bint held
-    cdef int itemsize
-    cdef char* room                 # the batch's rows, targets and weights, and the pass's scratch
-    cdef size_t[3] offsets
 
-    def __cinit__(self, Pass objective not None, Loss loss not None, Update update not None, Arrays params not None,
-                  Arrays grads not None, Arrays more not None, Arrays state not None, X, y, sample_weight, Py_ssize_t k,
-                  Py_ssize_t batch, Py_ssize_t accumulate, Py_ssize_t batches, bint shuffled, bint mean, double terms,
-                  double max_norm, tuple l1, tuple l2):
-        cdef plan_t* p = &self.plan
-        cdef size_t size, room = batch if shuffled else 0       # rows that are gathered
-        self.objective, self.loss, self.update = objective, loss, update
-        self.params, self.grads, self.more, self.state = params, grads, more, state
-        if not params.count == grads.count == more.count == 2 or state.count != 2 * update.slots:
+    def __cinit__(self, Update update not None, Arrays params not None, Arrays grads not None, Arrays more not None,
+                  Arrays state not None, sample_weight, double max_norm, tuple l1, tuple l2):
+        cdef member_t* q = &self.c
+        cdef int i
+        self.update, self.params, self.grads, self.more, self.state = update, params, grads, more, state
+        if not params.count == grads.count == more.count == 2 or state.count != 2 * update.c.slots:
             raise ValueError("params, grads and state must match")
-        hold(self.data, (X, y, sample_weight), ())
+        hold(self.weight, (sample_weight,), ())
         self.held = True
-        self.itemsize = params.itemsize
-        p.n, p.d = X.shape
-        p.k, p.batch, p.accumulate, p.batches = k, batch, accumulate, batches
-        p.item = loss.target_size if loss.target_size else k * self.itemsize
-        p.mean, p.terms, p.max_norm = mean, terms, max_norm
-        p.l1[0], p.l1[1] = l1
-        p.l2[0], p.l2[1] = l2
-        # each part on a cache line of its own
-        self.offsets[0] = (room * p.d * self.itemsize + 127) // 64 * 64
-        self.offsets[1] = self.offsets[0] + (room * p.item + 127) // 64 * 64
-        self.offsets[2] = self.offsets[1] + (room * self.itemsize + 127) // 64 * 64
-        size = self.offsets[2] + objective.scratch_size(batch, p.d, k) * sizeof(double)
-        self.room = <char*>malloc(size)
-        if self.room == NULL:
-            raise MemoryError
+        q.update = &update.c
+        q.params, q.grads, q.more, q.state = params.data, grads.data, more.data, state.data
+        q.weight = <const char*>self.weight[0].buf
+        q.max_norm = max_norm
+        for i in range(2):
+            q.l1[i], q.l2[i], q.sizes[i] = l1[i], l2[i], params.sizes[i]
 
     def __dealloc__(self):
         if self.held:
-            release(self.data, 3)
-        free(self.room)
+            release(self.weight, 1)
 
     @property
     def steps(self):
-        return self.at.steps
+        return self.c.steps
 
     @property
-    def window(self):
-        return self.at.window
+    def skipped(self):
+        return self.c.skipped
 
     @property
     def norm(self):
-        return self.at.norm
+        return self.c.norm
 
     @property
     def total(self):
-        return self.at.total
+        return self.c.total
 
     @property
     def mass(self):
-        return self.at.mass
+        return self.c.mass
 
-    def begin(self, int64_t steps):
-        """A new epoch, after so many updates."""
-        self.at.window = 0
-        self.at.steps = steps
-        self.at.total = self.at.mass = 0
+    @property
+    def bad(self):
+        """The loss and the norm of the window that stopped it, or None."""
+        return (self.c.bad_total, self.c.bad_norm) if self.c.stopped else None
 
-    def skip(self):
-        """Leave out the window where it stands."""
-        self.at.window += 1
+    def begin(self, int64_t steps, int64_t skipped, double total, double mass, double norm):
+        """Where it stands: updates done and left out, and the running sums of the epoch."""
+        self.c.steps, self.c.skipped = steps, skipped
+        self.c.total, self.c.mass, self.c.norm = total, mass, norm
+        self.c.stopped = False
 
-    def run(self, order, hyper, told, Py_ssize_t windows):
-        """So many windows, with a row of hyper for each update; False where the loss or a gradient is not finite, with
-        nothing updated from it."""
-        cdef Py_buffer[3] b
-        cdef char* room = self.room
-        hold(b, (order, hyper), (told,))
-        self.at.stopped = 0
+
+cdef class Stretch:
+    """Rows to train on, in batches, and the models that see them."""
+
+    cdef plan_t plan
+    cdef Pass objective
+    cdef Loss loss
+    cdef list members
+    cdef member_t** each
+    cdef Py_buffer[5] data          # X, or the four parts of CSR; y
+    cdef bint held
+    cdef int itemsize
+    cdef char* room
+    cdef readonly Py_ssize_t window     # the next one
+
+    def __cinit__(self, Pass objective not None, Loss loss not None, X, y, Py_ssize_t k, Py_ssize_t batch,
+                  Py_ssize_t accumulate, Py_ssize_t batches, bint shuffled, bint mean, double terms, bint skip,
+                  Py_ssize_t most, list members):
+        """most: numbers of CSR in a batch, at most."""
+        cdef plan_t* p = &self.plan
+        cdef Member member
+        cdef Py_ssize_t i, rows = batch if shuffled else 0      # that are gathered
+        cdef size_t[10] sizes
+        cdef char* parts[10]
+        self.objective, self.loss, self.members = objective, loss, members
+        p.n, p.d = X.shape
+        p.sparse = not PyObject_CheckBuffer(X)
+        if p.sparse:
+            hold(self.data, (y, X.data, X.indices, X.begin, X.end), ())
+        else:
+            hold(self.data, (y, X, None, None, None), ())
+        self.held = True
+        self.itemsize = <int>self.data[1].itemsize
+        p.y, p.x = <const char*>self.data[0].buf, <const char*>self.data[1].buf
+        p.k, p.batch, p.accumulate, p.batches = k, batch, accumulate, batches
+        p.item = loss.target_size if loss.target_size else k * self.itemsize
+        p.mean, p.terms, p.skip = mean, terms, skip
+        memset(sizes, 0, sizeof(sizes))
+        sizes[0] = len(members) * sizeof(member_t*)
+        sizes[1] = rows * p.item
+        sizes[2] = rows * self.itemsize
+        if p.sparse:
+            p.rows.d, p.rows.k, p.rows.x, p.rows.at = p.d, k, p.x, self.data[2].buf
+            p.rows.index = <int>self.data[2].itemsize
+            p.begin, p.end = <const int64_t*>self.data[3].buf, <const int64_t*>self.data[4].buf
+            # beyond, a look at every weight is cheaper
+            p.most = min(most, p.d // 8)
+            sizes[3] = sizes[4] = rows * sizeof(int64_t)
+            sizes[5] = objective.sparse_room(batch, p.d, k, most)
+            sizes[6] = (p.d // 64 + p.d // 4096 + 2) * 8
+            sizes[7] = (p.most * k + 1) * sizeof(int64_t)
+            sizes[8] = p.most * k * (SLOTS + 1) * self.itemsize
+        else:
+            sizes[3] = rows * p.d * self.itemsize
+            sizes[4] = objective.scratch_size(batch, p.d, k) * sizeof(double)
+        self.room = <char*>calloc(sum([size // 64 * 64 + 128 for size in sizes]), 1)
+        if self.room == NULL:
+            raise MemoryError
+        # each on a cache line of its own
+        parts[0] = self.room + 64 - <size_t>self.room % 64
+        for i in range(1, 10):
+            parts[i] = parts[i - 1] + sizes[i - 1] // 64 * 64 + 64
+        self.each = <member_t**>parts[0]
+        p.batch_y, p.batch_weight = parts[1], parts[2]
+        if p.sparse:
+            p.batch_begin, p.batch_end, p.rows.room = <int64_t*>parts[3], <int64_t*>parts[4], parts[5]
+            p.rows.marks, p.places, p.touched = <uint64_t*>parts[6], <int64_t*>parts[7], parts[8]
+        else:
+            p.batch_x, p.scratch = parts[3], <double*>parts[4]
+        for i, member in enumerate(members):
+            self.each[i] = &member.c
+            if member.params.itemsize != self.itemsize:
+                raise ValueError("X and params must have one precision")
+
+    def __dealloc__(self):
+        if self.held:
+            release(self.data, 5)
+        free(self.room)
+
+    def begin(self, Py_ssize_t window):
+        """Stand at this window of an epoch."""
+        self.window = window
+
+    def run(self, order, list hypers, list told, Py_ssize_t windows):
+        """So many windows, or until every model has stopped. hypers: of each model, a row for each update; told: of each,
+        None or room for a row of four for each update. Returns whether one goes on."""
+        cdef Py_buffer[1] b
+        cdef Arrays memory
+        cdef Arrays rows
+        cdef Member member
+        cdef Py_ssize_t i, j = 0, count = len(self.members)
+        cdef bint going = False
+        memory, rows = Arrays(hypers, False), Arrays([x for x in told if x is not None], True)
+        for i, member in enumerate(self.members):
+            member.c.hyper, member.c.told = <const double*>memory.data[i], NULL
+            if told[i] is not None:
+                member.c.told = <double*>rows.data[j]
+                j += 1
+        hold(b, (order,), ())
         try:
             with nogil:
                 if self.itemsize == 8:
-                    run[double](&self.plan, &self.at, windows, self.objective, self.loss, self.update,
-                                <const double*>self.data[0].buf, <const char*>self.data[1].buf,
-                                <const double*>self.data[2].buf, <const int64_t*>b[0].buf, <const double*>b[1].buf,
-                                self.params, self.grads, self.more, self.state, <double*>room, room + self.offsets[0],
-                                <double*>(room + self.offsets[1]), <double*>(room + self.offsets[2]), <double*>b[2].buf)
+                    self.window = run[double](&self.plan, self.each, count, self.window, windows, self.objective, self.loss,
+                                              <const int64_t*>b[0].buf, NULL)
                 else:
-                    run[float](&self.plan, &self.at, windows, self.objective, self.loss, self.update,
-                               <const float*>self.data[0].buf, <const char*>self.data[1].buf,
-                               <const float*>self.data[2].buf, <const int64_t*>b[0].buf, <const double*>b[1].buf,
-                               self.params, self.grads, self.more, self.state, <float*>room, room + self.offsets[0],
-                               <float*>(room + self.offsets[1]), <double*>(room + self.offsets[2]), <double*>b[2].buf)
+                    self.window = run[float](&self.plan, self.each, count, self.window, windows, self.objective, self.loss,
+                                             <const int64_t*>b[0].buf, NULL)
         finally:
-            release(b, 3)
-        return not self.at.stopped
+            release(b, 1)
+        for member in self.members:
+            going = going or not member.c.stopped
+        return going

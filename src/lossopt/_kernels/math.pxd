@@ -30,11 +30,15 @@ cdef extern from *:
     static inline float lossopt_valuef(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
     #if defined(__GNUC__) || defined(__clang__)
     #define lossopt_prefetch(address) __builtin_prefetch(address)
-    #elif defined(_M_X64)
+    #define lossopt_ctz(x) __builtin_ctzll(x)
+    #else
+    static inline int lossopt_ctz(uint64_t x) { int i = 0; while (!(x >> i & 1)) i++; return i; }
+    #if defined(_M_X64)
     #include <xmmintrin.h>
     #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T0)
     #else
     #define lossopt_prefetch(address) ((void)(address))
+    #endif
     #endif
     #define lossopt_inf ((double)INFINITY)
     #define lossopt_nan ((double)NAN)
@@ -50,6 +54,7 @@ cdef extern from *:
     float fabs_f32 "fabsf"(float) noexcept nogil
     double sqrt_f64 "sqrt"(double) noexcept nogil
     float sqrt_f32 "sqrtf"(float) noexcept nogil
+    int ctz "lossopt_ctz"(uint64_t) noexcept nogil      # zeros below the lowest one
     void prefetch "lossopt_prefetch"(const void* address) noexcept nogil
     const bint HAS_FMA "lossopt_has_fma"
     const double INF "lossopt_inf"

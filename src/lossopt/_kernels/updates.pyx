@@ -6,7 +6,7 @@ from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, folded_t, prepare_t, threads
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, folded_t, prepare_t, threads, update_t
 from lossopt._kernels.math cimport INF, add_squares, sum_t
 from lossopt._kernels.updates cimport *
 
@@ -14,26 +14,26 @@ cdef enum:
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
 
 
-cdef Update made(prepare_t prepare, void** applies, int hypers, int slots):
-    return Update.of(prepare, applies, <void*>run[double], <void*>run[float], hypers, slots)
+cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint rests):
+    return Update.of(prepare, applies, <void*>run[double], <void*>run[float], hypers, slots, rests)
 
 
 def sgd_update():
     return made(prepare_plain, [<void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double],
-                                <void*>sgd[folded_t, float]], 5, 0)
+                                <void*>sgd[folded_t, float]], 5, 0, True)
 
 
 def momentum_update():
     return made(prepare_momentum, [<void*>momentum[bare_t, double], <void*>momentum[bare_t, float],
-                                   <void*>momentum[folded_t, double], <void*>momentum[folded_t, float]], 5, 1)
+                                   <void*>momentum[folded_t, double], <void*>momentum[folded_t, float]], 5, 1, False)
 
 
 def adam_update():
     return made(prepare_adam, [<void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double],
-                               <void*>adam[folded_t, float]], 6, 2)
+                               <void*>adam[folded_t, float]], 6, 2, False)
 
 
-cdef void piece(Update update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n, floating* w,
+cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n, floating* w,
                 const floating* g, floating** state) noexcept nogil:
     cdef floating* at[SLOTS]
     cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
@@ -46,7 +46,7 @@ cdef void piece(Update update, const folded_t* folded, const double* constants, 
         (update.bare32 if bare else update.folded32)(folded, constants, n, w + start, g + start, at)
 
 
-cdef void run(Update update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+cdef void run(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
               floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
@@ -66,11 +66,11 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
     cdef folded_t* folded
     cdef double decay
     cdef Py_ssize_t i
-    if grads.count != params.count or state.count != params.count * update.slots:
+    if grads.count != params.count or state.count != params.count * update.c.slots:
         raise ValueError("params, grads and state must match")
-    for i in range(update.hypers):
+    for i in range(update.c.hypers):
         numbers[i] = hyper[i]
-    decay = update.prepare(numbers, t, constants)
+    decay = update.c.prepare(numbers, t, constants)
     folded = <folded_t*>malloc((params.count + 1) * sizeof(folded_t))
     if folded == NULL:
         raise MemoryError
@@ -81,11 +81,11 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
         with nogil:
             for i in range(params.count):
                 if params.itemsize == 8:
-                    run[double](update, folded + i, constants, params.sizes[i], <double*>params.data[i],
-                                <const double*>grads.data[i], <double**>&state.data[i * update.slots])
+                    run[double](&update.c, folded + i, constants, params.sizes[i], <double*>params.data[i],
+                                <const double*>grads.data[i], <double**>&state.data[i * update.c.slots])
                 else:
-                    run[float](update, folded + i, constants, params.sizes[i], <float*>params.data[i],
-                               <const float*>grads.data[i], <float**>&state.data[i * update.slots])
+                    run[float](&update.c, folded + i, constants, params.sizes[i], <float*>params.data[i],
+                               <const float*>grads.data[i], <float**>&state.data[i * update.c.slots])
     finally:
         free(folded)
 
