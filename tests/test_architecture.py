@@ -28,11 +28,17 @@ LAYERS = (
     {"solvers", "models", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explain"},
     {"losses", "penalties", "optimizers", "schedules"},
-    {"_arrays", "_component", "runtime"},
+    {"_arrays", "_component", "_interrupt", "runtime"},
     {"_kernels"},
 )
 # within a line: only these
-BESIDE = {("cli", "bench"), ("optimizers", "penalties"), ("optimizers", "schedules"), ("history", "diagnosis")}
+BESIDE = {
+    ("cli", "bench"),
+    ("optimizers", "penalties"),
+    ("optimizers", "schedules"),
+    ("history", "diagnosis"),
+    ("many", "trainer"),
+}
 # for the eyes of type checkers only
 TYPES = {("callbacks", "trainer")}
 # frameworks that a module may import, leaves anywhere, the others inside a function

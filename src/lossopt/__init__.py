@@ -7,6 +7,7 @@ from lossopt import losses, optimizers, penalties, schedules
 from lossopt.callbacks import Callback, EarlyStopping
 from lossopt.history import History
 from lossopt.losses import *
+from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
 from lossopt.models import Linear, Model
 from lossopt.objective import Objective, check_gradient
 from lossopt.optimizers import *
@@ -19,15 +20,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Callback",
+    "CrossValidation",
     "EarlyStopping",
+    "Fits",
     "History",
     "Linear",
     "Model",
     "Objective",
     "Trainer",
     "check_gradient",
+    "cross_validate",
+    "fit_many",
     "get_num_threads",
     "info",
+    "path",
     "set_num_threads",
 ]
 __all__ += losses.__all__

@@ -378,7 +378,9 @@ class Trainer(Component):
         began = time.perf_counter()
         try:
             if self.engine == "compiled":
-                lockstep([self], data, [data.weight], batches, check)
+                (error,) = lockstep([self], data, [data.weight], batches, check)
+                if error is not None:
+                    raise error
             else:
                 self._python(data, batches, at, check)
         finally:
@@ -534,7 +536,7 @@ class Trainer(Component):
         hyper = self.optimizer._update(params, grads, self.penalty, self.max_norm, None, t, judge)
         if hyper is None:
             if self.on_nonfinite == "raise":
-                self._refuse(total, told[0], grads)
+                raise self._refusal(total, told[0], grads)
             self.skipped += 1
             return None
         return told[0], hyper[0]
@@ -543,12 +545,12 @@ class Trainer(Component):
         params: dict[str, Array] = self.model._checked() if type(self.model) is Linear else self.model.params
         return params
 
-    def _refuse(self, total: float, norm: float, grads: dict[str, Array]) -> None:
-        """Say that an update was not made."""
+    def _refusal(self, total: float, norm: float, grads: dict[str, Array]) -> FloatingPointError:
+        """What there is to say of an update that was not made."""
         name = next((name for name, x in grads.items() if not np.isfinite(x).all()), None)
         what = f"the loss is {total}" if not np.isfinite(total) else f"the norm of the gradient is {norm}"
         where = f", and so is the gradient of {name!r}" if name is not None else ""
-        raise FloatingPointError(
+        return FloatingPointError(
             f"update {self.optimizer.steps + 1} was not made: {what}{where}; look at the data, or lower lr"
         )
 
@@ -603,10 +605,10 @@ def lockstep(
     weights: Sequence[Array | None],
     batches: _Batches,
     check: Callable[[], None],
-) -> None:
+) -> list[FloatingPointError | None]:
     """An epoch without the interpreter, for models that see the same rows, in stretches that come back now and then.
 
-    A model whose loss or gradient is not finite raises, or, among others, stops where it stands.
+    Returns why a model has stopped, if it has: its loss or gradient is not finite.
     """
     first = trainers[0]
     epochs = [trainer._at for trainer in trainers if trainer._at is not None]
@@ -646,12 +648,14 @@ def lockstep(
         finally:
             for trainer, at, member, hyper, rows in zip(trainers, epochs, members, hypers, told, strict=True):
                 trainer._follow(at, stretch.window, member, hyper, rows)
-        if members[0].bad is not None and len(trainers) == 1:
-            first._refuse(*members[0].bad, pairs[0][1])
         # at least one window a stretch
         pace = count * _AWAY / max(time.perf_counter() - began, 1e-9)
         first._pace = int(min(max(1, pace), 4 * count))
         check()
+    return [
+        None if member.bad is None else trainer._refusal(*member.bad, grads)
+        for trainer, (member, grads) in zip(trainers, pairs, strict=True)
+    ]
 
 
 def _end(callbacks: list[Callback]) -> None:

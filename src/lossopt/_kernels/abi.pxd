@@ -98,6 +98,10 @@ ctypedef void (*update_f64)(const update_t* update, const folded_t* folded, cons
 ctypedef void (*update_f32)(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, float* w,
                             const float* g, float** state) noexcept nogil
 
+# The squares of a gradient, added to a sum; with places, in ascending order, of one that is zero elsewhere.
+ctypedef void (*squares_f64)(Py_ssize_t n, const double* g, const int64_t* places, sum_t* sum) noexcept nogil
+ctypedef void (*squares_f32)(Py_ssize_t n, const float* g, const int64_t* places, sum_t* sum) noexcept nogil
+
 cdef struct update_t:
     prepare_t prepare
     apply_f64 bare64        # where nothing is folded in
@@ -106,6 +110,8 @@ cdef struct update_t:
     apply_f32 folded32
     update_f64 update64
     update_f32 update32
+    squares_f64 squares64
+    squares_f32 squares32
     int hypers
     int slots
     bint rests              # what has no gradient, no decay and no penalty stays as it is
@@ -183,7 +189,7 @@ cdef class Update:
     cdef update_t c
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots, bint rests)
+    cdef Update of(const update_t* made)
 
 
 cdef class Arrays:

@@ -263,14 +263,9 @@ cdef class Update:
     """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
 
     @staticmethod
-    cdef Update of(prepare_t prepare, void** applies, void* all64, void* all32, int hypers, int slots, bint rests):
+    cdef Update of(const update_t* made):
         cdef Update self = Update.__new__(Update)
-        cdef update_t* c = &self.c
-        c.prepare = prepare
-        c.update64, c.update32 = <update_f64>all64, <update_f32>all32
-        c.bare64, c.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
-        c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
-        c.hypers, c.slots, c.rests = hypers, slots, rests
+        self.c = made[0]
         return self
 
     @property

@@ -131,6 +131,13 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
     cdef const floating* x7
     cdef floating g0, g1, g2, g3, g4, g5, g6, g7
     cdef double* to
+    if n < 8:
+        for r in range(n):
+            for c in range(k):
+                add_row[floating](d, g[r * k + c], x + r * d, weight + c * d)
+                if bias != NULL:
+                    bias[c] += <double>g[r * k + c]
+        return
     for r in range(q):
         # a missing row is the first again, times nothing
         for i in range(8):
@@ -177,7 +184,7 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
     cdef floating[BLOCK] values
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL if grad_weight == NULL else z
-    cdef Py_ssize_t m, r = 0, size = pass_rows(d, k, sizeof(floating))
+    cdef Py_ssize_t m, r = 0, size = n if n <= 16 else pass_rows(d, k, sizeof(floating))
     while r < n:
         m = min(size, n - r)
         if weight != NULL:

@@ -28,15 +28,14 @@ cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
     return (least + ROWS - 1) // ROWS * ROWS
 
 
-cdef Py_ssize_t chunks(Py_ssize_t n, Py_ssize_t d) noexcept nogil:
-    cdef Py_ssize_t size = chunk_rows(n, d)
-    return max(<Py_ssize_t>1, (n + size - 1) // size)
+cdef Py_ssize_t chunks(Py_ssize_t n, Py_ssize_t size) noexcept nogil:
+    return 1 if n <= size else (n + size - 1) // size
 
 
 cdef Py_ssize_t scratch_size(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept nogil:
     """Doubles that a pass needs: a sum (two numbers), a partial gradient for weight and bias, for each chunk; the weights
     turned."""
-    return chunks(n, d) * (2 + k * d + k) + side_size(d, k)
+    return chunks(n, chunk_rows(n, d)) * (2 + k * d + k) + side_size(d, k)
 
 
 cdef Py_ssize_t side_size(Py_ssize_t d, Py_ssize_t k) noexcept nogil:
@@ -68,8 +67,9 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
                 const floating* sample_weight, const floating* weight, const floating* bias, double scale,
                 floating* grad_weight, floating* grad_bias, double* scratch) noexcept nogil:
     """What abi calls pass_f64 and pass_f32; without grad_weight, the value alone."""
-    cdef Py_ssize_t c, j, size = chunk_rows(n, d)
-    cdef Py_ssize_t count = chunks(n, d), p = k * d + k
+    # few rows, as batches are, are one chunk without a division
+    cdef Py_ssize_t c, j, size = n if n <= 4 * ROWS else chunk_rows(n, d)
+    cdef Py_ssize_t count = chunks(n, size), p = k * d + k
     cdef int workers = threads(n * d * k, count)
     cdef sum_t* values = <sum_t*>scratch
     cdef double* partials = NULL
@@ -220,19 +220,24 @@ def gradient(x, g, weight, bias):
 
 cdef void sparse_layout(sparse_t* t) noexcept nogil:
     """Chunks and blocks of rows, from the shape alone; and where in the room they are."""
-    # a chunk's gradient is cleared, filled and added up: little beside its rows, if they hold 16 times as many numbers
-    cdef Py_ssize_t least = max(<Py_ssize_t>8192, 16 * (t.d + ROWS))
-    # all chunks together: 8 MiB, or a sixth of the memory of X, unless one alone takes more
-    cdef Py_ssize_t room = max(<Py_ssize_t>(1 << 20), t.nnz // 4)
-    # a cache may not hold weights and gradient at once: as many numbers of X as there are weights go by before the two
-    # change places, and no more rows than features, whose predictions wait meanwhile
-    t.block = <Py_ssize_t>min(<double>t.d, <double>t.d * <double>t.k * <double>t.n / <double>(t.nnz + 1))
-    t.block = min(t.block, t.n) // ROWS * ROWS + ROWS
-    t.each = t.k * (t.d + 1 + t.block)
-    t.count = min(min(<Py_ssize_t>CHUNKS, t.n // (4 * ROWS)), min(t.nnz // least, room // max(t.each, <Py_ssize_t>1)))
-    t.count = max(t.count, <Py_ssize_t>1)
-    t.size = ((t.n + t.count - 1) // t.count + ROWS - 1) // ROWS * ROWS
-    t.count = (t.n + t.size - 1) // max(t.size, <Py_ssize_t>1)
+    cdef Py_ssize_t least, room
+    # few rows, as batches are, need no division
+    t.block, t.count, t.size = ROWS, 1, ROWS
+    t.each = t.k * (t.d + 1 + ROWS)
+    if t.n > ROWS:
+        # a chunk's gradient is cleared, filled and added up: little beside its rows, if they hold 16 times as many numbers
+        least = max(<Py_ssize_t>8192, 16 * (t.d + ROWS))
+        # all chunks together: 8 MiB, or a sixth of the memory of X, unless one alone takes more
+        room = max(<Py_ssize_t>(1 << 20), t.nnz // 4)
+        # a cache may not hold weights and gradient at once: as many numbers of X as there are weights go by before the two
+        # change places, and no more rows than features, whose predictions wait meanwhile
+        t.block = <Py_ssize_t>min(<double>t.d, <double>t.d * <double>t.k * <double>t.n / <double>(t.nnz + 1))
+        t.block = min(t.block, t.n) // ROWS * ROWS + ROWS
+        t.each = t.k * (t.d + 1 + t.block)
+        t.count = min(min(<Py_ssize_t>CHUNKS, t.n // (4 * ROWS)), min(t.nnz // least, room // max(t.each, <Py_ssize_t>1)))
+        t.count = max(t.count, <Py_ssize_t>1)
+        t.size = ((t.n + t.count - 1) // t.count + ROWS - 1) // ROWS * ROWS
+        t.count = (t.n + t.size - 1) // max(t.size, <Py_ssize_t>1)
     if t.grad_weight == NULL:
         t.block = ROWS
         t.each = t.k * t.block
@@ -375,7 +380,7 @@ cdef Py_ssize_t sparse_touched(Loss loss, sparse_t* t, int64_t* places, double* 
     cdef floating* grad = <floating*>t.grad_weight
     cdef floating* bias = <floating*>t.grad_bias
     cdef double* sums
-    cdef Py_ssize_t c, i, m
+    cdef Py_ssize_t own, c, i, j, m
     sparse_layout(t)
     t.side = NULL
     t.values[0].total = t.values[0].rest = 0
@@ -386,20 +391,18 @@ cdef Py_ssize_t sparse_touched(Loss loss, sparse_t* t, int64_t* places, double* 
     value[0] = t.values[0].total + t.values[0].rest
     m = sparse_columns[index_t](t, at, places)
     for c in range(t.k):
+        # an output's columns behind those of the one before; the first ones say where all are, and come last
+        j = t.k - 1 - c
         for i in range(m):
-            grad[c * m + i] = <floating>sums[places[i] * t.k + c]
-    for i in range(m):
-        for c in range(t.k):
-            sums[places[i] * t.k + c] = 0
+            own = places[i] * t.k + j
+            grad[j * m + i] = <floating>sums[own]
+            sums[own] = 0
+            places[j * m + i] = j * t.d + places[i]
     for c in range(t.k):
         if bias != NULL:
             bias[c] = <floating>sums[t.k * t.d + c]
         sums[t.k * t.d + c] = 0
     t.clean = True
-    # an output's columns behind those of the one before
-    for c in range(1, t.k):
-        for i in range(m):
-            places[c * m + i] = c * t.d + places[i]
     return t.k * m
 
 

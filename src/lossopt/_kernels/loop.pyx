@@ -12,7 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, release, sparse_t, update_t
-from lossopt._kernels.math cimport BLOCK, add, add_squares, block_sum, numbers_sum, prefetch, sum_t
+from lossopt._kernels.math cimport numbers_sum, prefetch, sum_t
 
 cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
     # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)
@@ -248,21 +248,6 @@ cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t
                 whole[j] += grad[j]
 
 
-cdef void add_squares_at(Py_ssize_t n, Py_ssize_t size, const int64_t* places, const floating* x, sum_t* s) noexcept nogil:
-    """What add_squares makes of size numbers that are zero but for n of them, in ascending places."""
-    cdef double[BLOCK] v
-    cdef Py_ssize_t i = 0, j, block
-    while i < n:
-        block = places[i] // BLOCK
-        j = i
-        memset(v, 0, sizeof(v))
-        while j < n and places[j] // BLOCK == block:
-            v[places[j] % BLOCK] = <double>x[j] * <double>x[j]
-            j += 1
-        add(s, v[places[i] % BLOCK] if j == i + 1 else block_sum(v, min(<Py_ssize_t>BLOCK, size - block * BLOCK)))
-        i = j
-
-
 cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, const floating* like) noexcept nogil:
     """The update of the weights that have a gradient: side by side, and back."""
     cdef floating* w = <floating*>p.touched
@@ -290,17 +275,23 @@ cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nog
     cdef sum_t square
     cdef folded_t folded
     cdef const floating* w = <const floating*>q.params[0]
+    cdef const int64_t* places = NULL
+    cdef Py_ssize_t[2] sizes
     cdef Py_ssize_t i, first = 0, zeros = 0
     cdef double norm
+    sizes[0], sizes[1] = q.sizes[0], q.sizes[1]
     # a window whose rows all have weight 0 is no window
     if q.window_mass == 0:
         return
     square.total = square.rest = 0
     if q.touched >= 0:
-        add_squares_at[floating](q.touched, q.sizes[0], p.places, <const floating*>q.grads[0], &square)
-        first = 1
-    for i in range(first, 2):
-        add_squares[floating](q.sizes[i], <const floating*>q.grads[i], &square)
+        sizes[0], places, first = q.touched, p.places, 1
+    if floating is double:
+        q.update.squares64(sizes[0], <const double*>q.grads[0], places, &square)
+        q.update.squares64(sizes[1], <const double*>q.grads[1], NULL, &square)
+    else:
+        q.update.squares32(sizes[0], <const float*>q.grads[0], places, &square)
+        q.update.squares32(sizes[1], <const float*>q.grads[1], NULL, &square)
     norm = sqrt(square.total + square.rest)
     if not (q.window_total - q.window_total == 0 and norm - norm == 0):
         q.bad_total, q.bad_norm = q.window_total, norm

@@ -6,7 +6,7 @@
 # subnormals included.
 
 from cython cimport floating
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef extern from *:
     """
@@ -283,6 +283,8 @@ cdef inline floating lane_sum(const floating* a) noexcept nogil:
 cdef inline double block_sum(double* v, Py_ssize_t n) noexcept nogil:
     # up to BLOCK numbers, filled up with zeros, in a tree of fixed shape; v is used up
     cdef Py_ssize_t i, size = 32
+    if n == 1:
+        return v[0]
     while size < n:
         size *= 2
     for i in range(n, size):
@@ -358,11 +360,42 @@ cdef inline double numbers_sum(Py_ssize_t n, const floating* x) noexcept nogil:
     return s.total + s.rest
 
 
-cdef inline void add_squares(Py_ssize_t n, const floating* x, sum_t* s) noexcept nogil:
-    cdef double[BLOCK] v
-    cdef Py_ssize_t b, i, m
-    for b in range((n + BLOCK - 1) // BLOCK):
-        m = min(<Py_ssize_t>BLOCK, n - b * BLOCK)
-        for i in range(m):    # hot
-            v[i] = <double>x[b * BLOCK + i] * <double>x[b * BLOCK + i]
-        add(s, block_sum(v, m))
+cdef inline void add_squares(Py_ssize_t n, const floating* x, const int64_t* places, sum_t* s) noexcept nogil:
+    """The squares of n numbers; with places, in ascending order, those of many that are zero elsewhere: the same sum."""
+    cdef lanes_t lanes
+    cdef double[LANES] total
+    cdef double[LANES] rest
+    cdef double v, t
+    cdef Py_ssize_t b, i, j, m = n % LANES
+    if n == 1:
+        add(s, <double>x[0] * <double>x[0])
+        return
+    for i in range(LANES):
+        total[i] = 0
+        rest[i] = 0
+    if places != NULL:
+        for j in range(n):
+            i = places[j] % LANES
+            v = <double>x[j] * <double>x[j]
+            t = total[i] + v
+            rest[i] += v - (t - total[i])
+            total[i] = t
+    else:
+        for b in range(n // LANES):
+            for i in range(LANES):    # hot
+                v = <double>x[b * LANES + i] * <double>x[b * LANES + i]
+                t = total[i] + v
+                rest[i] += v - (t - total[i])
+                total[i] = t
+        if m:
+            for i in range(LANES):
+                v = 0
+                if i < m:
+                    v = <double>x[n - m + i]
+                t = total[i] + v * v
+                rest[i] += v * v - (t - total[i])
+                total[i] = t
+    for i in range(LANES):
+        lanes.total[i] = total[i]
+        lanes.rest[i] = rest[i]
+    add_lanes(s, &lanes)

@@ -6,7 +6,7 @@ from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, folded_t, prepare_t, threads, update_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, apply_f32, apply_f64, folded_t, prepare_t, threads, update_t
 from lossopt._kernels.math cimport INF, add_squares, sum_t
 from lossopt._kernels.updates cimport *
 
@@ -15,7 +15,14 @@ cdef enum:
 
 
 cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint rests):
-    return Update.of(prepare, applies, <void*>run[double], <void*>run[float], hypers, slots, rests)
+    cdef update_t c
+    c.prepare = prepare
+    c.bare64, c.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
+    c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
+    c.update64, c.update32 = run[double], run[float]
+    c.squares64, c.squares32 = squares[double], squares[float]
+    c.hypers, c.slots, c.rests = hypers, slots, rests
+    return Update.of(&c)
 
 
 def sgd_update():
@@ -33,8 +40,12 @@ def adam_update():
                                <void*>adam[folded_t, float]], 6, 2, False)
 
 
-cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n, floating* w,
-                const floating* g, floating** state) noexcept nogil:
+cdef void squares(Py_ssize_t n, const floating* g, const int64_t* places, sum_t* sum) noexcept nogil:
+    add_squares[floating](n, g, places, sum)
+
+
+cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
+                floating* w, const floating* g, floating** state) noexcept nogil:
     cdef floating* at[SLOTS]
     cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
     cdef int s
@@ -46,8 +57,8 @@ cdef void piece(const update_t* update, const folded_t* folded, const double* co
         (update.bare32 if bare else update.folded32)(folded, constants, n, w + start, g + start, at)
 
 
-cdef void run(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-              floating** state) noexcept nogil:
+cdef void run(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w,
+              const floating* g, floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
     if workers == 1:
@@ -99,7 +110,7 @@ def norm(Arrays arrays not None):
     with nogil:
         for i in range(arrays.count):
             if arrays.itemsize == 8:
-                add_squares[double](arrays.sizes[i], <const double*>arrays.data[i], &s)
+                squares[double](arrays.sizes[i], <const double*>arrays.data[i], NULL, &s)
             else:
-                add_squares[float](arrays.sizes[i], <const float*>arrays.data[i], &s)
+                squares[float](arrays.sizes[i], <const float*>arrays.data[i], NULL, &s)
     return root(s.total + s.rest)
