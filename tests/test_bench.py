@@ -162,7 +162,7 @@ def test_training_is_complete(tmp_path, monkeypatch, capsys):
             assert (cell["shape"], cell["numbers"]) == (list(of.shape), of.steps)
             assert cell["sides"].keys() == {"lossopt", *of.beside} - set(peers.PEER_COLUMNS)
             assert all(side["apart"] <= TOLERANCE[dtype] for side in cell["sides"].values())
-    assert table.bars(run).keys() <= {"16 strengths float64, one"}
+    assert table.bars(run).keys() <= {"fit_many batch 256 float64, one"}
 
 
 def test_trainings_name_columns_of_their_table():

@@ -87,7 +87,7 @@ TRAININGS = (
     Training(
         "softmax batch 128", 60_000, (784, 10), 128, "adam", {"python": 0, "numpy": 0, "torch": 3, "jax": 1.5}, BOTH
     ),
-    Training("16 strengths", 100_000, (300, 1), 256, "adam", {"one": 0.25}, strengths=16),
+    Training("fit_many batch 256", 100_000, (300, 1), 256, "adam", {"one": 0.25}, strengths=16),
     Training("mlp batch 32", 20_000, (30, 32, 1), 32, "adam", {"torch": 4, "jax": 0, "sklearn": 3}),
     Training("mlp batch 128", 20_000, (784, 128, 10), 128, "adam", {"torch": 1, "jax": 0, "sklearn": 3}, BOTH),
 )

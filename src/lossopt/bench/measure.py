@@ -146,8 +146,8 @@ def measure(plan: Plan, threads: int) -> Iterator[dict[str, Any]]:
             }
             notes += [f"{where}: {said}" for said in refused]
             del op, works  # before the next ones are made
-        yield from ({"note": note} for note in dict.fromkeys(notes))
-        notes.clear()
+    # at the end: what is left out may come after the last cell
+    yield from ({"note": note} for note in dict.fromkeys(notes))
 
 
 # what OpenMP, the BLAS libraries, jax and lossopt read when they start

@@ -93,8 +93,8 @@ class Ours:
             return lambda: (made.fit(op.X, op.y)["train_loss"][-1], *made.model.params.values())
 
         if not op.of.strengths:
-            works = {"lossopt": Work(trainer()), "python": Work(trainer("python"))}
-            return {name: work for name, work in works.items() if name == "lossopt" or name in op.of.beside}
+            engines = {"lossopt": "auto"} | ({"python": "python"} if "python" in op.of.beside else {})
+            return {name: Work(trainer(engine)) for name, engine in engines.items()}
         penalties = [lo.L2(x) for x in np.geomspace(1e-6, 1e-3, op.of.strengths)]
         grid = {"penalty": penalties, "optimizer": [op.make()]}
         many = partial(lo.fit_many, op.X, op.y, op.loss, grid, batch_size=op.of.batch)  # type: ignore[attr-defined]

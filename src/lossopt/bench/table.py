@@ -30,10 +30,10 @@ addition / lossopt (1: at the machine's limit); np.adds: lossopt / one np.add of
 TRAINING_LEGEND = """\
 An epoch of training that reports its loss; steps: its updates, us/step: lossopt's microseconds for one. Columns from
 python on are ratios, that side's time / lossopt's: above 1 lossopt is faster. python: lossopt's own loop in Python;
-numpy: a loop as one writes it by hand; one: a single Trainer beside all of fit_many; torch: a loop over functional
-layers with the fused optimizer; jax: the epoch as one compiled scan, with optax; sklearn: partial_fit. All but
-scikit-learn take the rows in lossopt's order, and are spared a shuffle of their own. worst: the fastest peer, * where
-lossopt loses; minima: the same by the least times. All others are medians. 16 strengths: fit_many with 16 penalties."""
+numpy: a loop as one writes it by hand; one: a single Trainer, beside the 16 penalties of fit_many; torch: a loop over
+functional layers with the fused optimizer; jax: the epoch as one compiled scan, with optax; sklearn: partial_fit. All
+but scikit-learn take the rows in lossopt's order, and are spared a shuffle of their own. worst: the fastest peer, *
+where lossopt loses; minima: the same by the least times. All others are medians."""
 
 
 def legend(plan: Mapping[str, Any]) -> str:
