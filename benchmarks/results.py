@@ -19,7 +19,7 @@ def markdown(found, remarks):
     peers, machine = found["plan"]["peers"], found["machine"]
     command = "lossopt bench" + " --training" * bool(found["plan"]["training"]) + " --peers" * peers
     lines = [
-        "# Results",
+        "# Results of training" if found["plan"]["training"] else "# Results",
         "",
         f"As `{command} --json run.json` and `python benchmarks/results.py run.json` made it.",
         "",
