@@ -1,8 +1,8 @@
-"""Make benchmarks/RESULTS.md of what `lossopt bench --peers --json run.json` wrote.
+"""Make benchmarks/RESULTS.md of what `lossopt bench --peers --json run.json` wrote, TRAINING.md with `--training`.
 
 python benchmarks/results.py run.json
 
-What stands behind the figures of a lost cell is kept from the RESULTS.md before, so write why there.
+What stands behind the figures of a lost cell is kept from the page before, so write why there.
 """
 
 import json
@@ -10,18 +10,18 @@ import pathlib
 import re
 import sys
 
-from lossopt.bench.table import GROUPS, LEGEND, heading, losing, row, summary, title
+from lossopt.bench.table import GROUPS, heading, legend, losing, row, summary, title
 
-RESULTS = pathlib.Path(__file__).parent / "RESULTS.md"
 UNSAID = "not looked into yet"
 
 
 def markdown(found, remarks):
     peers, machine = found["plan"]["peers"], found["machine"]
+    command = "lossopt bench" + " --training" * bool(found["plan"]["training"]) + " --peers" * peers
     lines = [
-        "# Results",
+        "# Results of training" if found["plan"]["training"] else "# Results",
         "",
-        "As `lossopt bench --peers --json run.json` and `python benchmarks/results.py run.json` made it.",
+        f"As `{command} --json run.json` and `python benchmarks/results.py run.json` made it.",
         "",
         f"- machine: {machine['processor']}, {machine['cores']} cores, {machine['caches']}, {machine['memory']}; "
         f"{machine['system']}",
@@ -29,7 +29,7 @@ def markdown(found, remarks):
         + ", ".join(f"{name} {version}" for name, version in found["versions"].items()),
         f"- {found['started']} UTC, {found['seconds']} s",
         "",
-        LEGEND,
+        legend(found["plan"]),
         "",
         *(f"- {line}" for line in summary(found)),
     ]
@@ -62,5 +62,6 @@ def remarks_of(text):
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    before = RESULTS.read_text() if RESULTS.exists() else ""
-    RESULTS.write_text(markdown(json.loads(pathlib.Path(sys.argv[1]).read_text()), remarks_of(before)))
+    found = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    page = pathlib.Path(__file__).parent / ("TRAINING.md" if found["plan"]["training"] else "RESULTS.md")
+    page.write_text(markdown(found, remarks_of(page.read_text() if page.exists() else "")))

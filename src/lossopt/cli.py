@@ -159,8 +159,10 @@ def bench(arguments: argparse.Namespace) -> int:
     """Measure lossopt beside its NumPy twin, the machine's limit and, with --peers, the well-known libraries."""
     from lossopt import bench as grid
 
-    plan = replace(grid.QUICK if arguments.quick else grid.FULL, peers=arguments.peers)
-    threads = arguments.threads or ([1] if arguments.quick or lo.info()["cores"] == 1 else [1, 2])
+    full, quick = (grid.TRAINING, grid.TRAINING_QUICK) if arguments.training else (grid.FULL, grid.QUICK)
+    plan = replace(quick if arguments.quick else full, peers=arguments.peers)
+    alone = arguments.quick or arguments.training or lo.info()["cores"] == 1
+    threads = arguments.threads or ([1] if alone else [1, 2])
     try:
         grid.report(plan, threads, arguments.json, arguments.picture)
     except grid.RefusedError as error:
@@ -193,6 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = commands.add_parser(
         "bench", help="measure lossopt beside its twin and its peers", description=bench.__doc__
     )
+    command.add_argument("--training", action="store_true", help="epochs of training, one thread, not single calls")
     command.add_argument("--quick", action="store_true", help="fewer sizes, one thread: under two minutes")
     command.add_argument("--peers", action="store_true", help="beside torch, jax, scikit-learn, thinc, where installed")
     command.add_argument("--threads", type=_count, nargs="+", metavar="N", help="for every side (default 1, then 2)")

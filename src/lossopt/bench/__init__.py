@@ -9,20 +9,26 @@ and pointwise losses, thinc's optimizers. Each side's third result is compared w
 The limit is the same memory traffic with one addition a number: ``np.add`` in place, a pass an array that is written;
 for linear models, which only read, ``np.dot(X, X)``, or the two products by BLAS where there are more outputs than
 lossopt's own kernels take. At call overhead it is one ``np.add`` on the same arrays.
+
+``--training`` measures epochs of training by the same rules instead. All sides but scikit-learn start from the same
+parameters and take the rows in the same order, so that their parameters can be compared after three epochs.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lossopt.bench.grid import FULL as FULL
 from lossopt.bench.grid import QUICK as QUICK
+from lossopt.bench.grid import TRAINING as TRAINING
+from lossopt.bench.grid import TRAINING_QUICK as TRAINING_QUICK
 from lossopt.bench.grid import Plan as Plan
 from lossopt.bench.measure import run
-from lossopt.bench.table import LEGEND, heading, losing, picture, row, summary, text, title
+from lossopt.bench.table import heading, legend, losing, picture, row, summary, text, title
 
 
 class RefusedError(Exception):
@@ -54,7 +60,7 @@ def report(
             print(f"\n{title(*table)}\n{text(heading(cell['group'], plan.peers))}")
         print(text(row(cell, plan.peers)), flush=True)
 
-    print(LEGEND, flush=True)
+    print(legend(asdict(plan)), flush=True)
     try:
         found = run(plan, threads, heard)
     except ChildProcessError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
@@ -11,8 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lossopt as lo
+from lossopt._kernels import loop
 
 Array = NDArray[Any]
+
+
+class Training(NamedTuple):
+    """An epoch of training: the model, the data, and who takes part.
+
+    sizes are those of the layers, two of them a linear model. beside holds the ratio that is wanted of each side, 0
+    where none is. each: the numbers in a row of CSR, 0 if X is dense; strengths: the L2 penalties of `fit_many`, 0 for
+    a single Trainer.
+    """
+
+    name: str
+    n: int
+    sizes: tuple[int, ...]
+    batch: int
+    optimizer: str
+    beside: Mapping[str, float]
+    dtypes: tuple[str, ...] = ("float64",)
+    each: int = 0
+    strengths: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Updates an epoch, the short last batch counted."""
+        return -(-self.n // self.batch)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows and the sizes of the layers; a single output is not told, as in the shape of a prediction."""
+        sizes = self.sizes[:-1] if self.sizes[-1] == 1 else tuple(self.sizes)
+        return (self.n, *sizes, self.each) if self.each else (self.n, *sizes)
 
 
 @dataclass(frozen=True)
@@ -26,6 +57,7 @@ class Plan:
     sparse: tuple[tuple[int, int, int], ...] = ((100_000, 10_000, 25),)
     many: tuple[tuple[int, int], ...] = ((200, 1000),)
     overhead: tuple[int, ...] = (16,)
+    training: tuple[Training, ...] = ()
     dtypes: tuple[str, ...] = ("float64", "float32")
     peers: bool = False
     seconds: float = 0.25  # of measuring a side of a cell
@@ -45,9 +77,35 @@ QUICK = Plan(
     rounds=3,
 )
 
+BOTH = ("float64", "float32")
+# at batch size 1 compiled loops alone: an epoch of the others takes seconds, and says what theirs at 32 says
+TRAININGS = (
+    Training("logistic batch 32", 100_000, (30, 1), 32, "adam", {"python": 0, "numpy": 0, "torch": 100, "jax": 3}),
+    Training("logistic batch 1024", 100_000, (30, 1), 1024, "adam", {"python": 0, "numpy": 0, "torch": 0, "jax": 2}),
+    Training("logistic batch 1", 100_000, (30, 1), 1, "sgd", {"jax": 0, "sklearn": 1.5}),
+    Training("logistic CSR batch 1", 100_000, (10_000, 1), 1, "sgd", {"sklearn": 1.3}, each=25),
+    Training(
+        "softmax batch 128", 60_000, (784, 10), 128, "adam", {"python": 0, "numpy": 0, "torch": 3, "jax": 1.5}, BOTH
+    ),
+    Training("fit_many batch 256", 100_000, (300, 1), 256, "adam", {"one": 0.25}, strengths=16),
+    Training("mlp batch 32", 20_000, (30, 32, 1), 32, "adam", {"torch": 4, "jax": 0, "sklearn": 3}),
+    Training("mlp batch 128", 20_000, (784, 128, 10), 128, "adam", {"torch": 1, "jax": 0, "sklearn": 3}, BOTH),
+)
+TRAINING = Plan(sizes=(), classes=(), linear=(), outputs=(), sparse=(), many=(), overhead=(), training=TRAININGS)
+# under a minute on two cores
+TRAINING_QUICK = replace(
+    TRAINING,
+    training=tuple(of._replace(n=of.n // 5) for of in TRAININGS),
+    seconds=QUICK.seconds,
+    sample=QUICK.sample,
+    rounds=QUICK.rounds,
+)
+
 # a table's entry is measured with its defaults; these otherwise, or more than once
 VARIANTS: dict[str, tuple[dict[str, Any], ...]] = {"sgd": ({}, {"momentum": 0.9})}
 LR = 1e-2
+# that an epoch of training is made with
+RATES = {"sgd": 1e-2, "adam": 1e-3}
 # the losses that linear models are measured with
 LINEAR = ("mse", "binary_cross_entropy", "cross_entropy")
 
@@ -90,6 +148,42 @@ class LinearOf:
     sparse: bool = False
 
 
+@dataclass(frozen=True)
+class TrainOf:
+    """An epoch of training; the next call is the next epoch."""
+
+    of: Training
+    name: str
+    loss: lo.Loss
+    X: Any
+    y: Array
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of every side."""
+        return RATES[self.of.optimizer]
+
+    def make(self) -> lo.Optimizer:
+        """A fresh optimizer."""
+        return lo.OPTIMIZERS[self.of.optimizer](lr=self.lr)  # type: ignore[call-arg]
+
+    def model(self) -> Any:
+        """A fresh model, the same each time."""
+        if len(self.of.sizes) == 2:
+            return lo.Linear(*self.of.sizes, dtype=self.X.dtype)
+        return lo.MLP(self.of.sizes, activation="relu", dtype=self.X.dtype)  # type: ignore[attr-defined]
+
+    def start(self) -> list[Array]:
+        """Where its parameters start: a weight (outputs, inputs) and a bias a layer."""
+        return list(self.model().params.values())
+
+    def order(self, epoch: int) -> Array:
+        """The rows as a Trainer shuffles them, so that all sides train alike and none pays for a slower shuffle."""
+        order = np.empty(self.of.n, np.int64)
+        loop.permutation(order, 0, epoch)
+        return order
+
+
 class Cell(NamedTuple):
     """Where a measurement stands in the grid, how to make what is measured, and the sides' method that takes it."""
 
@@ -97,7 +191,7 @@ class Cell(NamedTuple):
     name: str
     dtype: str
     shape: tuple[int, ...]
-    make: Callable[[], LossOf | StepOf | LinearOf]
+    make: Callable[[], LossOf | StepOf | LinearOf | TrainOf]
     method: str
 
 
@@ -155,15 +249,31 @@ def _rows(n: int, d: int, dtype: str) -> Array:
     return _normal(0, (n, d), dtype)
 
 
-def _sparse_of(name: str, loss: lo.Loss, kind: str, n: int, d: int, each: int, dtype: str) -> LinearOf:
+def _csr(n: int, d: int, each: int, dtype: str) -> Any:
     from scipy.sparse import csr_array
 
     # a column from each of `each` stretches: sorted, none twice
     wide = d // each
     columns = np.arange(each) * wide + np.random.default_rng(0).integers(0, wide, (n, each))
     starts = np.arange(0, n * each + 1, each, dtype=np.int32)
-    X = csr_array((_normal(0, (n * each,), dtype), columns.ravel().astype(np.int32), starts), shape=(n, d))
-    return LinearOf(name, loss, X, _target(kind, n, 1, dtype), _normal(2, (d + 1,), dtype), 1, sparse=True)
+    return csr_array((_normal(0, (n * each,), dtype), columns.ravel().astype(np.int32), starts), shape=(n, d))
+
+
+def _sparse_of(name: str, loss: lo.Loss, kind: str, n: int, d: int, each: int, dtype: str) -> LinearOf:
+    X, y, w = _csr(n, d, each, dtype), _target(kind, n, 1, dtype), _normal(2, (d + 1,), dtype)
+    return LinearOf(name, loss, X, y, w, 1, sparse=True)
+
+
+def _train_of(of: Training, dtype: str) -> TrainOf:
+    """Labels follow a linear model and chance, so that there is something to learn."""
+    n, d, k = of.n, of.sizes[0], of.sizes[-1]
+    X = _csr(n, d, of.each, dtype) if of.each else _rows(n, d, dtype)
+    scores = X @ (2 / (of.each or d) ** 0.5 * _normal(2, (d, k), "float64")).astype(dtype)
+    scores += np.random.default_rng(1).logistic(size=(n, k)).astype(dtype)
+    name, y = (
+        ("cross_entropy", scores.argmax(1)) if k > 1 else ("binary_cross_entropy", (scores[:, 0] > 0).astype(dtype))
+    )
+    return TrainOf(of, name, lo.LOSSES[name](), X, y)
 
 
 def cells(plan: Plan, note: Callable[[str], None]) -> Iterator[Cell]:
@@ -204,3 +314,10 @@ def cells(plan: Plan, note: Callable[[str], None]) -> Iterator[Cell]:
     for n in plan.overhead:
         yield from loss_cells("overhead", "float64", [(n,)], [(n // 4, 4)])
         yield from step_cells("overhead", "float64", [(1, n)])
+    for of in map(Training._make, plan.training):
+        needs = "fit_many" if of.strengths else "MLP" if len(of.sizes) > 2 else "Trainer"
+        if needs not in lo.__all__:
+            note(f"training {of.name}: left out, lossopt has no {needs} yet")
+            continue
+        for dtype in of.dtypes:
+            yield Cell("training", of.name, dtype, of.shape, partial(_train_of, of, dtype), "train")

@@ -23,14 +23,17 @@ from typing import Any
 import numpy as np
 
 import lossopt as lo
-from lossopt.bench.grid import Array, LinearOf, Plan, cells
+from lossopt.bench.grid import Array, LinearOf, Plan, TrainOf, cells
 from lossopt.bench.peers import PEER_COLUMNS, PEERS, missing
 from lossopt.bench.sides import HOME, Work
 
 
 def apart(result: Any, wanted: Any) -> float:
-    """The largest distance of two results, each of their parts relative to its largest number."""
-    parts = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(result, wanted, strict=True)]
+    """The largest distance of two results, each of their parts relative to its largest number.
+
+    A result may say less than what is wanted, and is compared in that.
+    """
+    parts = [(np.asarray(a, np.float64), np.asarray(b, np.float64)) for a, b in zip(result, wanted, strict=False)]
     return max(float(np.abs(a - b).max() / np.abs(b).max()) for a, b in parts)
 
 
@@ -127,7 +130,11 @@ def measure(plan: Plan, threads: int) -> Iterator[dict[str, Any]]:
             notes.append(f"{where}: left out, Objective refuses it: {error}")
         else:
             refused: list[str] = []
-            numbers = op.X.data.size if isinstance(op, LinearOf) and op.sparse else prod(cell.shape[:2])
+            numbers = prod(cell.shape[:2])
+            if isinstance(op, TrainOf):
+                numbers = op.of.steps
+            elif isinstance(op, LinearOf) and op.sparse:
+                numbers = op.X.data.size
             yield {
                 "group": cell.group,
                 "name": cell.name,
@@ -139,8 +146,8 @@ def measure(plan: Plan, threads: int) -> Iterator[dict[str, Any]]:
             }
             notes += [f"{where}: {said}" for said in refused]
             del op, works  # before the next ones are made
-        yield from ({"note": note} for note in dict.fromkeys(notes))
-        notes.clear()
+    # at the end: what is left out may come after the last cell
+    yield from ({"note": note} for note in dict.fromkeys(notes))
 
 
 # what OpenMP, the BLAS libraries, jax and lossopt read when they start

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import count
 from typing import Any, ClassVar
 
 import numpy as np
 
 import lossopt as lo
-from lossopt.bench.grid import LR, Array, LinearOf, LossOf, StepOf
+from lossopt.bench.grid import LR, Array, LinearOf, LossOf, StepOf, TrainOf
 from lossopt.bench.sides import Side, Work, Works
 
 
@@ -95,6 +96,34 @@ class Torch:
 
         return {"torch": Work(call, lambda result: (result[0], np.concatenate([np.ravel(x) for x in result[1:]])))}
 
+    def train(self, op: TrainOf) -> Works:
+        """Functional layers, the fused optimizer."""
+        if "torch" not in op.of.beside:
+            return {}
+        torch, functional, function = self.torch, self.torch.nn.functional, self.losses[op.name]
+        X, y, arrays = torch.from_numpy(op.X), torch.from_numpy(op.y), op.start()
+        params = [torch.from_numpy(x).requires_grad_() for x in arrays]
+        optimizer = getattr(torch.optim, lo.OPTIMIZERS[op.of.optimizer].__name__)(params, lr=op.lr, fused=True)
+        *hidden, last = zip(params[::2], params[1::2], strict=True)
+        epochs = count()
+
+        def call() -> Any:
+            total = 0.0
+            for rows in torch.from_numpy(op.order(next(epochs))).split(op.of.batch):
+                optimizer.zero_grad()
+                z = X.index_select(0, rows)
+                for layer in hidden:
+                    z = functional.linear(z, *layer).relu()
+                z = functional.linear(z, *last)
+                # a single output is squeezed, several stay as they are
+                value = function(z.squeeze(1), y.index_select(0, rows))
+                value.backward()
+                optimizer.step()
+                total += value.item() * len(rows)
+            return total / op.of.n, *arrays
+
+        return {"torch": Work(call)}
+
 
 class Jax:
     """Functions compiled by jax, losses and optimizers of optax, float64 enabled, a step's buffers donated.
@@ -165,9 +194,46 @@ class Jax:
 
         return {"jax": self._value_and_grad(of_w, op.w, op.X, op.y)}
 
+    def train(self, op: TrainOf) -> Works:
+        """The epoch is one compiled scan, the short last batch a step after it."""
+        if "jax" not in op.of.beside:
+            return {}
+        jax, numpy, function, batch = self.jax, self.jax.numpy, self.losses[op.name], op.of.batch
+        optimizer, full = self.optimizers[op.of.optimizer](op.lr), op.of.n - op.of.n % batch
+
+        def loss(params: Any, X: Any, y: Any) -> Any:
+            *hidden, (weight, bias) = zip(params[::2], params[1::2], strict=True)
+            for w, b in hidden:
+                X = jax.nn.relu(X @ w.T + b)
+            return function(X @ weight[0] + bias if len(weight) == 1 else X @ weight.T + bias, y)
+
+        def epoch(params: Any, state: Any, order: Any, X: Any, y: Any) -> Any:
+            def step(carry: Any, rows: Any) -> Any:
+                params, state, total = carry
+                part = (x.at[rows].get(mode="promise_in_bounds") for x in (X, y))
+                value, grads = jax.value_and_grad(loss)(params, *part)
+                updates, state = optimizer.update(grads, state, params)
+                return (self.apply(params, updates), state, total + value * len(rows)), None
+
+            rows = order[:full].reshape(-1, batch)
+            # two steps a turn of the loop: at batch size 32 a little faster than one or four
+            carry, _ = jax.lax.scan(step, (params, state, numpy.zeros(())), rows, unroll=2)
+            return step(carry, order[full:])[0] if full < op.of.n else carry
+
+        run = jax.jit(epoch, donate_argnums=(0, 1))
+        params, X, y = [numpy.array(x) for x in op.start()], numpy.asarray(op.X), numpy.asarray(op.y)
+        state, epochs = optimizer.init(params), count()
+
+        def call() -> Any:
+            nonlocal params, state
+            params, state, total = jax.block_until_ready(run(params, state, op.order(next(epochs)), X, y))
+            return total / op.of.n, *params
+
+        return {"jax": Work(call)}
+
 
 class Sklearn:
-    """scikit-learn's pointwise losses, reduced as its LinearModelLoss reduces them; and LinearModelLoss."""
+    """scikit-learn's pointwise losses, reduced as its LinearModelLoss reduces them; LinearModelLoss; classifiers."""
 
     columns: ClassVar[tuple[str, ...]] = ("sklearn",)
     needs: ClassVar[tuple[str, ...]] = ("sklearn",)
@@ -217,6 +283,35 @@ class Sklearn:
 
         return {"sklearn": Work(lambda: run(w, op.X, y, n_threads=self.threads), read)}
 
+    def train(self, op: TrainOf) -> Works:
+        """partial_fit is an epoch, goes on from the one before, and checks less than fit."""
+        if "sklearn" not in op.of.beside:
+            return {}
+        from sklearn.linear_model import SGDClassifier
+        from sklearn.neural_network import MLPClassifier
+
+        y, hidden = op.y.astype(np.int64), op.of.sizes[1:-1]
+        classes = np.arange(max(2, op.of.sizes[-1]))
+        if hidden:
+            made = MLPClassifier(
+                hidden,
+                solver=op.of.optimizer,
+                alpha=0,
+                batch_size=op.of.batch,
+                learning_rate_init=op.lr,
+                random_state=0,
+            )
+        else:
+            made = SGDClassifier(
+                loss="log_loss", penalty=None, learning_rate="constant", eta0=op.lr, tol=None, random_state=0
+            )
+
+        def read(result: Any) -> Any:
+            """The epoch's loss; SGDClassifier keeps none, and gives the loss after it."""
+            return [result.loss_ if hidden else -np.log(result.predict_proba(op.X)[np.arange(len(y)), y]).mean()]
+
+        return {"sklearn": Work(lambda: made.partial_fit(op.X, y, classes=classes), read)}
+
 
 class Thinc:
     """thinc's optimizers, without averages and clipping; Adam in float32, for which alone it has a kernel.
@@ -257,6 +352,10 @@ class Thinc:
 
     def linear(self, op: LinearOf) -> Works:
         """It has none."""
+        return {}
+
+    def train(self, op: TrainOf) -> Works:
+        """Its layers are trained by a loop as torch's are; torch stands for both."""
         return {}
 
 

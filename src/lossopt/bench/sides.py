@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import copy
-from itertools import pairwise
+from functools import partial
+from itertools import count, pairwise
 from math import inf
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -14,7 +15,7 @@ import numpy as np
 
 import lossopt as lo
 from lossopt import _kernels
-from lossopt.bench.grid import Array, LinearOf, LossOf, StepOf
+from lossopt.bench.grid import Array, LinearOf, LossOf, StepOf, TrainOf
 
 
 class Work(NamedTuple):
@@ -30,7 +31,8 @@ Works = dict[str, Work]
 class Side(Protocol):
     """One who takes part: for each operation, the work of its columns; none where it lacks the operation.
 
-    Losses and linear models give (value, gradient), a step the arrays.
+    Losses and linear models give (value, gradient), a step the arrays, an epoch of training its mean loss and the
+    parameters, or the loss alone where the rows come in an order of the side's own.
     """
 
     columns: ClassVar[tuple[str, ...]]
@@ -47,11 +49,18 @@ class Side(Protocol):
     def linear(self, op: LinearOf) -> Works:
         """Value and gradient of a linear model's loss."""
 
+    def train(self, op: TrainOf) -> Works:
+        """An epoch of training."""
+
 
 class Ours:
-    """lossopt's public classes; "fresh" makes an array for the gradient, as every peer does."""
+    """lossopt's public classes.
 
-    columns: ClassVar[tuple[str, ...]] = ("lossopt", "fresh")
+    "fresh" makes an array for the gradient, as every peer does; "python" trains with the Python loop, "one" one model
+    where lossopt trains many.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("lossopt", "fresh", "python", "one")
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, threads: int) -> None:
@@ -78,11 +87,27 @@ class Ours:
         objective = lo.Objective(op.X, op.y, op.loss, n_outputs=op.k)
         return {"lossopt": Work(lambda: objective.value_and_grad(op.w))}
 
+    def train(self, op: TrainOf) -> Works:
+        def trainer(engine: str = "auto", penalty: lo.Penalty | None = None) -> Callable[[], Any]:
+            made = lo.Trainer(op.model(), op.loss, op.make(), penalty, batch_size=op.of.batch, engine=engine)
+            return lambda: (made.fit(op.X, op.y)["train_loss"][-1], *made.model.params.values())
+
+        if not op.of.strengths:
+            engines = {"lossopt": "auto"} | ({"python": "python"} if "python" in op.of.beside else {})
+            return {name: Work(trainer(engine)) for name, engine in engines.items()}
+        penalties = [lo.L2(x) for x in np.geomspace(1e-6, 1e-3, op.of.strengths)]
+        grid = {"penalty": penalties, "optimizer": [op.make()]}
+        many = partial(lo.fit_many, op.X, op.y, op.loss, grid, batch_size=op.of.batch)  # type: ignore[attr-defined]
+        return {
+            "lossopt": Work(many, lambda models: models[0].params.values()),
+            "one": Work(lambda: trainer(penalty=penalties[0])(), lambda result: result[1:]),
+        }
+
 
 class Twin:
-    """The NumPy twin of the kernels, without the classes around them."""
+    """The NumPy twin of the kernels, without the classes around them; "numpy": a loop as one writes it by hand."""
 
-    columns: ClassVar[tuple[str, ...]] = ("twin",)
+    columns: ClassVar[tuple[str, ...]] = ("twin", "numpy")
     needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, threads: int) -> None:
@@ -136,6 +161,41 @@ class Twin:
             return op.loss._reduce(value, mass), grad
 
         return {"twin": Work(call)}
+
+    def train(self, op: TrainOf) -> Works:
+        """A linear model with Adam."""
+        if "numpy" not in op.of.beside:
+            return {}
+        (weight, b), n, several = op.start(), op.of.n, op.name == "cross_entropy"
+        w = weight if several else weight[0]
+        m, v = ([np.zeros_like(x) for x in (w, b)] for _ in range(2))
+        epochs, steps = count(), count(1)
+
+        def call() -> Any:
+            order, total = op.order(next(epochs)), 0.0
+            for i in range(0, n, op.of.batch):
+                rows = order[i : i + op.of.batch]
+                X, y = op.X[rows], op.y[rows]
+                z = X @ w.T + b
+                if several:
+                    own, z = (np.arange(len(y)), y), z - z.max(axis=1, keepdims=True)
+                    g = np.exp(z)
+                    sums = g.sum(axis=1, keepdims=True)
+                    total += float(np.log(sums).sum() - z[own].sum())
+                    g /= sums
+                    g[own] -= 1
+                else:
+                    total += float((np.logaddexp(0, z) - y * z).sum())
+                    g = 1 / (1 + np.exp(-z)) - y
+                g /= len(y)
+                t = next(steps)
+                for x, dx, mx, vx in zip((w, b), (g.T @ X, g.sum(axis=0)), m, v, strict=True):
+                    mx += 0.1 * (dx - mx)
+                    vx += 0.001 * (dx * dx - vx)
+                    x -= op.lr / (1 - 0.9**t) * mx / (np.sqrt(vx / (1 - 0.999**t)) + 1e-8)
+            return total / n, weight, b
+
+        return {"numpy": Work(call)}
 
 
 class Limit:
@@ -193,6 +253,10 @@ class Limit:
             return {"limit": Work(lambda: (np.matmul(op.X, weight.T, out=z), np.matmul(z.T, op.X, out=out)))}
         flat = op.X.reshape(-1)
         return {"limit": Work(lambda: np.dot(flat, flat))}
+
+    def train(self, op: TrainOf) -> Works:
+        """A loop has none that one could write down."""
+        return {}
 
 
 HOME: tuple[type[Side], ...] = (Ours, Twin, Limit)

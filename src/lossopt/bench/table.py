@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lossopt.bench.grid import Training
 from lossopt.bench.peers import PEER_COLUMNS
 
 # a group's title, and the sides beside lossopt and the limit that take part in it
@@ -19,12 +20,25 @@ GROUPS: dict[str, tuple[str, tuple[str, ...]]] = {
     "linear": ("linear models: value and gradient from X", ("twin", "torch", "jax", "sklearn")),
     "sparse": ("linear models: value and gradient from X in CSR", ("twin", "torch", "sklearn")),
     "overhead": ("call overhead", ("fresh", "twin", *PEER_COLUMNS)),
+    "training": ("an epoch of training", ("python", "numpy", "one", "torch", "jax", "sklearn")),
 }
 LEGEND = """\
 Columns from fresh or twin on are ratios, that side's time / lossopt's: above 1 lossopt is faster. fresh: lossopt
 without out=; twin: NumPy; foreach, fused: torch's other forms; worst: the fastest peer, * where lossopt loses;
 minima: the same by the least times. All others are medians. of limit: a loop with the same memory traffic and one
 addition / lossopt (1: at the machine's limit); np.adds: lossopt / one np.add of the same arrays."""
+TRAINING_LEGEND = """\
+An epoch of training that reports its loss; steps: its updates, us/step: lossopt's microseconds for one. Columns from
+python on are ratios, that side's time / lossopt's: above 1 lossopt is faster. python: lossopt's own loop in Python;
+numpy: a loop as one writes it by hand; one: a single Trainer, beside the 16 penalties of fit_many; torch: a loop over
+functional layers with the fused optimizer; jax: the epoch as one compiled scan, with optax; sklearn: partial_fit. All
+but scikit-learn take the rows in lossopt's order, and are spared a shuffle of their own. worst: the fastest peer, *
+where lossopt loses; minima: the same by the least times. All others are medians."""
+
+
+def legend(plan: Mapping[str, Any]) -> str:
+    """What the columns of a plan's tables mean."""
+    return TRAINING_LEGEND if plan["training"] else LEGEND
 
 
 def title(group: str, threads: int) -> str:
@@ -56,15 +70,19 @@ def others(group: str, peers: bool) -> list[str]:
 def heading(group: str, peers: bool) -> list[str]:
     """The names of the columns."""
     limit = "np.adds" if group == "overhead" else "of limit"
-    head = ["operation", "dtype", "shape", "time", "ns each", limit, *others(group, peers)]
+    measures = ["epoch", "steps", "us/step"] if group == "training" else ["time", "ns each", limit]
+    head = ["operation", "dtype", "shape", *measures, *others(group, peers)]
     return [*head, "worst", "minima"] if peers else head
 
 
 def row(cell: Mapping[str, Any], peers: bool) -> list[str]:
     """A cell as a row under `heading`."""
     seconds, limit = cell["sides"]["lossopt"]["median"], ratio(cell, "limit") or 0.0
-    shown = [cell["name"], cell["dtype"], shape_of(cell), _time(seconds), f"{seconds / cell['numbers'] * 1e9:.2f}"]
-    shown.append(f"{1 / limit:.1f}" if cell["group"] == "overhead" else f"{limit:.2f}")
+    shown, each = [cell["name"], cell["dtype"], shape_of(cell), _time(seconds)], seconds / cell["numbers"]
+    if cell["group"] == "training":
+        shown += [str(cell["numbers"]), f"{each * 1e6:.3g}"]
+    else:
+        shown += [f"{each * 1e9:.2f}", f"{1 / limit:.1f}" if cell["group"] == "overhead" else f"{limit:.2f}"]
     shown += [_number(ratio(cell, side)) for side in others(cell["group"], peers)]
     fastest = [worst(cell, by) for by in ("median", "least")] if peers else []
     return shown + [f"{_number(x[0])}{'*' * (x[0] < 1)}" if x else "" for x in fastest]
@@ -72,7 +90,7 @@ def row(cell: Mapping[str, Any], peers: bool) -> list[str]:
 
 def text(columns: Sequence[str]) -> str:
     """A row of the printed table."""
-    widths = (20, 8, 13, 9, 8, 8, *repeat(7, len(columns) - 6))
+    widths = (20, 8, 16, 9, 8, 8, *repeat(7, len(columns) - 6))
     return " ".join(
         f"{x:{'<' if i < 3 else '>'}{width}}" for i, (x, width) in enumerate(zip(columns, widths, strict=True))
     )
@@ -98,8 +116,20 @@ def losing(found: Mapping[str, Any]) -> dict[str, str]:
     return {where: f"{side} {r:.2f} ({by_least:.2f} by minima)" for r, side, by_least, where in sorted(lost)}
 
 
+def bars(found: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
+    """The ratios that are wanted on one thread: measured, wanted."""
+    wanted = {of.name: of.beside for of in map(Training._make, found["plan"]["training"])}
+    return {
+        f"{cell['name']} {cell['dtype']}, {side}": (r, bar)
+        for cell in found["cells"]
+        if cell["threads"] == 1
+        for side, bar in wanted.get(cell["name"], {}).items()
+        if bar and (r := ratio(cell, side)) is not None
+    }
+
+
 def summary(found: Mapping[str, Any]) -> list[str]:
-    """What stands under the tables: what is missing, whether every side kept to its threads, first calls."""
+    """What stands under the tables: what is missing, what is wanted, how each side behaved, first calls."""
     lines = [f"{name} is not installed" for name in found["missing"]] + found["notes"]
 
     def taken(of: str, threads: Sequence[int]) -> dict[str, list[float]]:
@@ -108,21 +138,69 @@ def summary(found: Mapping[str, Any]) -> list[str]:
         for cell in found["cells"]:
             if cell["threads"] in threads:
                 for name, side in cell["sides"].items():
-                    figures.setdefault(name, []).append(side[of])
+                    if of in side:
+                        figures.setdefault(name, []).append(side[of])
         return figures
 
     lines.append(f"load average of the machine before: {found['load']:.1f}")
     for threads in found["threads"]:
         busy = [f"{k} {median(v):.2f} ({max(v):.2f})" for k, v in taken("busy", [threads]).items()]
         lines.append(f"processors busy, median (most), threads {threads}: {', '.join(busy)}")
+    far = [f"{k} {max(v):.0g}" for k, v in taken("apart", found["threads"]).items()]
+    lines.append(f"results apart from lossopt's, most: {', '.join(far)}")
+    if wanted := bars(found):
+        short = [f"{where} {r:.2f} of {bar:g}" for where, (r, bar) in wanted.items() if r < bar]
+        held = f"wanted ratios: {len(wanted) - len(short)} of {len(wanted)} hold"
+        lines.append(held + (f"; short: {'; '.join(short)}" if short else ""))
     firsts = [f"{k} {_time(median(v))}" for k, v in taken("first", found["threads"]).items()]
     return [*lines, f"first call, median: {', '.join(firsts)}"]
 
 
 def picture(found: Mapping[str, Any], path: str) -> None:
-    """The ratios as a picture, a panel a table: the further ahead, the darker; framed where lossopt loses."""
-    from matplotlib.colors import LogNorm
+    """The ratios as a picture."""
     from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    what = (_draw_training if found["plan"]["training"] else _draw_grid)(found, figure)
+    where = f"lossopt {found['lossopt']['lossopt']}, {found['machine']['processor']}, {found['started']}"
+    figure.suptitle(f"{where}\n{what}", fontsize=9)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_training(found: Mapping[str, Any], figure: Any) -> str:
+    """A bar a side, peers darker, a stroke where a ratio is wanted; what it says of itself."""
+    lines = [(cell, [side for side in others("training", True) if side in cell["sides"]]) for cell in found["cells"]]
+    lines = [(cell, sides) for cell, sides in lines if sides]
+    figure.set_size_inches(8, 1 + sum(0.2 * len(sides) + 0.2 for _, sides in lines))
+    ax, wanted, names, y = figure.subplots(), bars(found), {}, 0.0
+    for cell, sides in lines:
+        seconds = _time(cell["sides"]["lossopt"]["median"] / cell["numbers"])
+        where = f"{cell['name']} {cell['dtype']}"
+        names[y + (len(sides) - 1) / 2] = f"{where}\n{shape_of(cell)}: {seconds} a step"
+        for side in sides:
+            r, (_, bar) = ratio(cell, side) or 1.0, wanted.get(f"{where}, {side}", (0, 0))
+            ax.barh(y, r - 1, left=1, height=0.8, color="0.5" if side in PEER_COLUMNS else "0.8")
+            if bar:
+                ax.plot([bar, bar], [y - 0.4, y + 0.4], color="black", linewidth=2)
+            ax.text(max(r, bar, 1) * 1.06, y, f"{side} {_number(r)}", va="center", fontsize=7)
+            y += 1
+        y += 1
+    ax.axvline(1, color="black", linewidth=0.8)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    ax.set_xlim(right=2 * ax.get_xlim()[1])
+    ax.set_ylim(y - 1, -1)
+    ax.set_yticks(list(names), list(names.values()), fontsize=7)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.grid(axis="x", color="0.9")
+    ax.set_axisbelow(True)
+    return "time of an epoch / time of lossopt's (medians); a stroke: the ratio that is wanted"
+
+
+def _draw_grid(found: Mapping[str, Any], figure: Any) -> str:
+    """A panel a table: the further ahead, the darker; framed where lossopt loses; what it says of itself."""
+    from matplotlib.colors import LogNorm
 
     peers = found["plan"]["peers"]
     together = (("loss", "overhead"), ("step",), ("linear", "sparse"))
@@ -139,7 +217,7 @@ def picture(found: Mapping[str, Any], path: str) -> None:
     ]
     heights, widths = [max(map(len, line)) for line in lines], [len(sides) for sides in columns]
     size = 0.42 * sum(widths) + 1.9 * len(widths), 0.6 + sum(0.19 * height + 0.9 for height in heights)
-    figure = Figure(figsize=size, layout="constrained")
+    figure.set_size_inches(size)
     grid = figure.subplots(len(lines), len(together), squeeze=False, width_ratios=widths, height_ratios=heights)
     for axes, line, threads, height in zip(grid, lines, found["threads"], heights, strict=True):
         for ax, cells, sides, groups in zip(axes, line, columns, together, strict=True):
@@ -173,7 +251,4 @@ def picture(found: Mapping[str, Any], path: str) -> None:
             ax.invert_yaxis()
             ax.spines[:].set_visible(False)
             ax.set_title(re.sub(":.*?,", ",", title(groups[0], threads)), fontsize=8)
-    where = f"lossopt {found['lossopt']['lossopt']}, {found['machine']['processor']}, {found['started']}"
-    what = "time of the others / time of lossopt (medians); framed: lossopt is slower; limit: the machine's own"
-    figure.suptitle(f"{where}\n{what}", fontsize=9)
-    figure.savefig(path, dpi=130)
+    return "time of the others / time of lossopt (medians); framed: lossopt is slower; limit: the machine's own"
