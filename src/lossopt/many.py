@@ -179,16 +179,19 @@ def _least(values: Array) -> int:
 class Fits:
     """What `fit_many` returns: models trained beside one another.
 
-    Attributes
+    Parameters
     ----------
     candidates : list of dict
         What each was given.
     trainers : list of Trainer
         Each with its model, its optimizer's state and its history; each can go on.
-    train_loss, val_loss : array (K,)
-        At the last epoch; NaN for one that failed. Without validation data val_loss is all NaN.
     failed : list of str or None
         Why a model stopped before the end: its loss or gradient was not finite.
+
+    Attributes
+    ----------
+    train_loss, val_loss : array (K,)
+        At the last epoch; NaN for one that failed. Without validation data val_loss is all NaN.
     best : int
         The candidate of least validation loss, or, without validation data, of least training loss.
     table : dict of lists
@@ -349,7 +352,7 @@ def path(
 class CrossValidation:
     """What `cross_validate` returns.
 
-    Attributes
+    Parameters
     ----------
     candidates : list of dict
         What each was given.
@@ -357,6 +360,9 @@ class CrossValidation:
         Of each candidate, on the rows of each fold, trained on all others; NaN where training failed.
     folds : array (n,)
         The fold of each row.
+
+    Attributes
+    ----------
     mean, error : array (K,)
         Mean over the folds, and its standard error.
     best : int
