@@ -117,15 +117,18 @@ cdef struct update_t:
     bint rests              # what has no gradient, no decay and no penalty stays as it is
 
 
-# A linear objective: the sum of sample_weight * loss over the rows of x (n, d), and scale times its gradient; scratch
-# holds as many doubles as scratch_size says.
+# A linear objective: the sum of sample_weight * loss over n rows of x (n, d), or those that order names, and scale times its
+# gradient; targets and weights come in the rows' order. left: how many numbers of order there are, so that the rows of
+# later calls can be asked for. scratch holds as many doubles as scratch_size says.
 ctypedef Py_ssize_t (*scratch_t)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k) noexcept nogil
-ctypedef double (*pass_f64)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* x, const char* y,
-                            const double* sample_weight, const double* weight, const double* bias, double scale,
-                            double* grad_weight, double* grad_bias, double* scratch) noexcept nogil
-ctypedef double (*pass_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* x, const char* y,
-                            const float* sample_weight, const float* weight, const float* bias, double scale,
-                            float* grad_weight, float* grad_bias, double* scratch) noexcept nogil
+ctypedef double (*pass_f64)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* x, const int64_t* order,
+                            Py_ssize_t left, const char* y, const double* sample_weight, const double* weight,
+                            const double* bias, double scale, double* grad_weight, double* grad_bias,
+                            double* scratch) noexcept nogil
+ctypedef double (*pass_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* x, const int64_t* order,
+                            Py_ssize_t left, const char* y, const float* sample_weight, const float* weight,
+                            const float* bias, double scale, float* grad_weight, float* grad_bias,
+                            double* scratch) noexcept nogil
 
 
 cdef struct sparse_t:       # an evaluation over CSR: row r is x[begin[r]:end[r]] in the columns at[begin[r]:end[r]]

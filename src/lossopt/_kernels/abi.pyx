@@ -241,14 +241,14 @@ cdef class Problem:
             with nogil:
                 if b[0].itemsize == 8:
                     result = self.objective.pass64(
-                        self.loss, self.n, self.d, self.k, <const double*>self.data[0].buf, <const char*>self.data[1].buf,
-                        <const double*>self.data[2].buf, <const double*>b[0].buf,
+                        self.loss, self.n, self.d, self.k, <const double*>self.data[0].buf, NULL, 0,
+                        <const char*>self.data[1].buf, <const double*>self.data[2].buf, <const double*>b[0].buf,
                         <const double*>b[0].buf + weights if self.intercept else NULL, scale, <double*>b[1].buf,
                         <double*>b[1].buf + weights if self.intercept else NULL, scratch)
                 else:
                     result = self.objective.pass32(
-                        self.loss, self.n, self.d, self.k, <const float*>self.data[0].buf, <const char*>self.data[1].buf,
-                        <const float*>self.data[2].buf, <const float*>b[0].buf,
+                        self.loss, self.n, self.d, self.k, <const float*>self.data[0].buf, NULL, 0,
+                        <const char*>self.data[1].buf, <const float*>self.data[2].buf, <const float*>b[0].buf,
                         <const float*>b[0].buf + weights if self.intercept else NULL, scale, <float*>b[1].buf,
                         <float*>b[1].buf + weights if self.intercept else NULL, scratch)
             return result

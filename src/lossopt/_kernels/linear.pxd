@@ -3,13 +3,34 @@
 # CSR is in csr.pxd.
 
 from cython cimport floating
+from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
-from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, prefetch, sum_t
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
+    AWAY = 48           # rows between the one that is found and the one that is asked for,
+    SHORT = 512         # where a row has no more bytes: the processor sees longer ones coming
+
+
+cdef inline void find(Py_ssize_t n, Py_ssize_t d, const floating* x, const int64_t* order, Py_ssize_t left,
+                      const floating** at) noexcept nogil:
+    """Where n rows of x (n, d) stand, or those that order names; of the `left` numbers of order, later ones are asked for."""
+    cdef Py_ssize_t i, line, bytes_ = d * <Py_ssize_t>sizeof(floating)
+    cdef const char* next_
+    if order == NULL:
+        for i in range(n):
+            at[i] = x + i * d
+        return
+    for i in range(n):
+        at[i] = x + order[i] * d
+        if bytes_ <= SHORT and i + AWAY < left:
+            next_ = <const char*>(x + order[i + AWAY] * d)
+            for line in range(0, bytes_, 64):
+                prefetch(next_ + line)
+            prefetch(next_ + bytes_ - 1)
 
 
 cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, const floating* last) noexcept nogil:
@@ -69,9 +90,9 @@ cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, con
         z[3 * LANES + i] = a3[i]
 
 
-cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w,
+cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating* w,
                          const floating* side, const floating* bias, floating* z) noexcept nogil:
-    """z (n, k) = x (n, d) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1."""
+    """z (n, k) = n rows of d numbers times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1."""
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
     cdef floating zero = 0, b = zero if bias == NULL else bias[0]
@@ -84,17 +105,17 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
             last[i] = w[d - LANES + i] if d >= LANES and i >= LANES - d % LANES else zero
         # row by row: the processor foresees one steady stream, and works on the next rows meanwhile
         for r in range(n):
-            z[r] = dot[floating](d, x + r * d, w, last) + b
+            z[r] = dot[floating](d, x[r], w, last) + b
         return
     for r in range(q):
         # four rows a quarter apart: as many steady streams
         more = (n - 1 - r) // q
         # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
-        x1 = x + (r + (q if more > 0 else 0)) * d
-        x2 = x + (r + (2 * q if more > 1 else 0)) * d
-        x3 = x + (r + (3 * q if more > 2 else 0)) * d
+        x1 = x[r + (q if more > 0 else 0)]
+        x2 = x[r + (2 * q if more > 1 else 0)]
+        x3 = x[r + (3 * q if more > 2 else 0)]
         for start in range((k + LANES - 1) // LANES):
-            panel[floating](d, x + r * d, x1, x2, x3, side + start * d * LANES, four)
+            panel[floating](d, x[r], x1, x2, x3, side + start * d * LANES, four)
             m = min(<Py_ssize_t>LANES, k - start * LANES)
             for i in range(more + 1):
                 for c in range(m):
@@ -113,9 +134,10 @@ cdef inline void add_row(Py_ssize_t d, floating g, const floating* x, double* to
         to[j] += <double>(g * x[j])
 
 
-cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g,
+cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating* g,
                           double* weight, double* bias) noexcept nogil:
-    """weight (k, d) += g (n, k) transposed times x (n, d), bias (k,) or NULL += the sum of g's rows; eight rows at once."""
+    """weight (k, d) += g (n, k) transposed times n rows of d numbers, bias (k,) or NULL += the sum of g's rows; eight rows
+    at once."""
     cdef const floating* p[8]
     cdef floating[8] s
     cdef floating zero = 0
@@ -134,14 +156,14 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
     if n < 8:
         for r in range(n):
             for c in range(k):
-                add_row[floating](d, g[r * k + c], x + r * d, weight + c * d)
+                add_row[floating](d, g[r * k + c], x[r], weight + c * d)
                 if bias != NULL:
                     bias[c] += <double>g[r * k + c]
         return
     for r in range(q):
         # a missing row is the first again, times nothing
         for i in range(8):
-            p[i] = x + (r + (i * q if r + i * q < n else 0)) * d
+            p[i] = x[r + (i * q if r + i * q < n else 0)]
         x0, x1, x2, x3, x4, x5, x6, x7 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
         for c in range(k):
             to = weight + c * d
@@ -174,14 +196,15 @@ cdef inline Py_ssize_t pass_rows(Py_ssize_t d, Py_ssize_t k, Py_ssize_t itemsize
     return max(<Py_ssize_t>16, min(min(<Py_ssize_t>BLOCK, ROWS * WIDE // k), most)) // 4 * 4
 
 
-cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
-                                Py_ssize_t item, const floating* weight, const floating* w, const floating* side,
-                                const floating* bias, double scale, sum_t* value, double* grad_weight,
-                                double* grad_bias) noexcept nogil:
+cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x,
+                                const int64_t* order, Py_ssize_t left, const char* y, Py_ssize_t item,
+                                const floating* weight, const floating* w, const floating* side, const floating* bias,
+                                double scale, sum_t* value, double* grad_weight, double* grad_bias) noexcept nogil:
     """n rows: the weighted sum of the loss is added to value, scale times its gradient to grad_* (NULL: not wanted)."""
     cdef floating[ROWS * WIDE] z
     cdef floating[BLOCK] factor
     cdef floating[BLOCK] values
+    cdef const floating* at[BLOCK]
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL if grad_weight == NULL else z
     cdef Py_ssize_t m, r = 0, size = n if n <= 16 else pass_rows(d, k, sizeof(floating))
@@ -189,10 +212,14 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
         m = min(size, n - r)
         if weight != NULL:
             row_weight = weight + r
-        forward[floating](m, d, k, x + r * d, w, side, bias, z)
+        if order == NULL:
+            find[floating](m, d, x + r * d, NULL, 0, at)
+        else:
+            find[floating](m, d, x, order + r, left - r, at)
+        forward[floating](m, d, k, at, w, side, bias, z)
         weigh[floating](m, row_weight, scale, factor)
         rows[floating](loss, m, k, z, y + r * item, factor, values, gradient)
         add(value, total[floating](m, values, row_weight))
         if gradient != NULL:
-            backward[floating](m, d, k, x + r * d, gradient, grad_weight, grad_bias)
+            backward[floating](m, d, k, at, gradient, grad_weight, grad_bias)
         r += size

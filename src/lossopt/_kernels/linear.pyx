@@ -43,8 +43,8 @@ cdef Py_ssize_t side_size(Py_ssize_t d, Py_ssize_t k) noexcept nogil:
 
 
 cdef void part(Loss loss, Py_ssize_t n, Py_ssize_t c, Py_ssize_t size, Py_ssize_t d, Py_ssize_t k, const floating* x,
-               const char* y, const floating* sample_weight, const floating* weight, const floating* side,
-               const floating* bias, double scale, sum_t* values, double* partials) noexcept nogil:
+               const int64_t* order, Py_ssize_t left, const char* y, const floating* sample_weight, const floating* weight,
+               const floating* side, const floating* bias, double scale, sum_t* values, double* partials) noexcept nogil:
     """Chunk number c: its rows' sum and, where partials are wanted, gradient."""
     cdef Py_ssize_t item = loss.target_size if loss.target_size else k * <Py_ssize_t>sizeof(floating)
     cdef Py_ssize_t start = c * size, m = min(size, n - c * size), p = k * d + k
@@ -59,13 +59,18 @@ cdef void part(Loss loss, Py_ssize_t n, Py_ssize_t c, Py_ssize_t size, Py_ssize_
         memset(partial, 0, p * sizeof(double))
         if bias != NULL:
             grad_bias = partial + k * d
-    objective_rows[floating](loss, m, d, k, x + start * d, y + start * item, item, row_weight, weight, side, bias,
+    if order == NULL:
+        x += start * d
+    else:
+        order += start
+    objective_rows[floating](loss, m, d, k, x, order, left - start, y + start * item, item, row_weight, weight, side, bias,
                              scale, &values[c], partial, grad_bias)
 
 
-cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const char* y,
-                const floating* sample_weight, const floating* weight, const floating* bias, double scale,
-                floating* grad_weight, floating* grad_bias, double* scratch) noexcept nogil:
+cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const int64_t* order,
+                Py_ssize_t left, const char* y, const floating* sample_weight, const floating* weight,
+                const floating* bias, double scale, floating* grad_weight, floating* grad_bias,
+                double* scratch) noexcept nogil:
     """What abi calls pass_f64 and pass_f32; without grad_weight, the value alone."""
     # few rows, as batches are, are one chunk without a division
     cdef Py_ssize_t c, j, size = n if n <= 4 * ROWS else chunk_rows(n, d)
@@ -81,10 +86,12 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
         turn[floating](d, k, weight, side)
     if workers == 1:
         for c in range(count):
-            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, side, bias, scale, values, partials)
+            part[floating](loss, n, c, size, d, k, x, order, left, y, sample_weight, weight, side, bias, scale, values,
+                           partials)
     else:
         for c in prange(count, num_threads=workers, schedule="static"):
-            part[floating](loss, n, c, size, d, k, x, y, sample_weight, weight, side, bias, scale, values, partials)
+            part[floating](loss, n, c, size, d, k, x, order, left, y, sample_weight, weight, side, bias, scale, values,
+                           partials)
     whole.total = whole.rest = 0
     for c in range(count):
         add(&whole, values[c].total)
@@ -125,11 +132,11 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
         try:
             with nogil:
                 if b[0].itemsize == 8:
-                    result = run[double](loss, n, d, k, <const double*>b[0].buf, <const char*>b[1].buf,
+                    result = run[double](loss, n, d, k, <const double*>b[0].buf, NULL, 0, <const char*>b[1].buf,
                                          <const double*>b[2].buf, <const double*>b[3].buf, <const double*>b[4].buf, scale,
                                          <double*>b[5].buf, <double*>b[6].buf, scratch)
                 else:
-                    result = run[float](loss, n, d, k, <const float*>b[0].buf, <const char*>b[1].buf,
+                    result = run[float](loss, n, d, k, <const float*>b[0].buf, NULL, 0, <const char*>b[1].buf,
                                         <const float*>b[2].buf, <const float*>b[3].buf, <const float*>b[4].buf, scale,
                                         <float*>b[5].buf, <float*>b[6].buf, scratch)
         finally:
@@ -139,6 +146,14 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
     return result
 
 
+cdef void scores(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, const floating* side,
+                 const floating* bias, floating* out) noexcept nogil:
+    """Of up to ROWS rows."""
+    cdef const floating* rows[ROWS]
+    find[floating](n, d, x, NULL, 0, rows)
+    forward[floating](n, d, k, rows, w, side, bias, out)
+
+
 cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, floating* side,
                       const floating* bias, floating* out) noexcept nogil:
     cdef Py_ssize_t c, count = (n + ROWS - 1) // ROWS
@@ -146,11 +161,11 @@ cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* 
     if k > 1:
         turn[floating](d, k, w, side)
     if workers == 1:
-        forward[floating](n, d, k, x, w, side, bias, out)
+        for c in range(count):
+            scores[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, side, bias, out + c * ROWS * k)
     else:
         for c in prange(count, num_threads=workers, schedule="static"):
-            forward[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, side, bias,
-                              out + c * ROWS * k)
+            scores[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, side, bias, out + c * ROWS * k)
 
 
 def predict(x, weight, bias, out):
@@ -181,8 +196,13 @@ def predict(x, weight, bias, out):
 
 cdef void transposed(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g, floating* weight,
                      floating* bias, double* sums) noexcept nogil:
-    cdef Py_ssize_t j
-    backward[floating](n, d, k, x, g, sums, sums + k * d)
+    cdef const floating* rows[ROWS]
+    cdef Py_ssize_t j, m, r = 0
+    while r < n:
+        m = min(<Py_ssize_t>ROWS, n - r)
+        find[floating](m, d, x + r * d, NULL, 0, rows)
+        backward[floating](m, d, k, rows, g + r * k, sums, sums + k * d)
+        r += m
     for j in range(k * d):
         weight[j] = <floating>sums[j]
     for j in range(k):

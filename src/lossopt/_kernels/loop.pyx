@@ -84,9 +84,8 @@ def permutation(order, uint64_t seed, uint64_t epoch, Py_ssize_t block):
 # ---- training
 
 cdef enum:
-    AHEAD = 16          # rows between the one that is gathered and the one that is fetched; of CSR, its ends before that
-    SHORT = 512         # bytes of a row that is worth it: the processor sees longer ones coming
-    FETCHED = 64        # numbers of a row of CSR
+    AHEAD = 16          # rows of CSR between the one that is gathered and the one that is fetched; its ends, before that
+    FETCHED = 64        # numbers of a row
 
 cdef struct plan_t:     # what is the same for every model that sees the rows
     Py_ssize_t n            # rows of X, features, outputs
@@ -105,8 +104,8 @@ cdef struct plan_t:     # what is the same for every model that sees the rows
     sparse_t rows
     const int64_t* begin    # of all rows
     const int64_t* end
-    char* batch_x           # what a batch's rows are gathered in: numbers, targets, weights, ends of CSR
-    char* batch_y
+    char* batch_x           # what a batch's rows are gathered in: numbers (NULL: they are read where they stand), targets,
+    char* batch_y           # weights, ends of CSR
     char* batch_weight
     int64_t* batch_begin
     int64_t* batch_end
@@ -146,43 +145,38 @@ cdef struct member_t:   # a model in training
 
 
 cdef inline void fetch(const plan_t* p, const int64_t* order, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
-    """Ask for the row that is AHEAD rows away, if there are so many left."""
-    cdef Py_ssize_t bytes_ = p.d * itemsize, line
-    cdef const char* x
-    if left <= AHEAD:
-        return
-    if p.sparse:
-        if left > 2 * AHEAD:
-            prefetch(p.begin + order[2 * AHEAD])
-            prefetch(p.end + order[2 * AHEAD])
-        line = p.begin[order[AHEAD]]
-        bytes_ = min(p.end[order[AHEAD]] - line, <Py_ssize_t>FETCHED) + line
-        while line < bytes_:
-            prefetch(p.x + line * itemsize)
-            prefetch(<const char*>p.rows.at + line * p.rows.index)
-            line += 64 // itemsize
-    elif bytes_ <= SHORT:
-        x = p.x + order[AHEAD] * bytes_
-        for line in range(0, bytes_, 64):
-            prefetch(x + line)
-        prefetch(x + bytes_ - 1)
-    prefetch(p.y + order[AHEAD] * p.item)
+    """Ask for the row of CSR that is AHEAD rows away, if there are so many left."""
+    cdef Py_ssize_t i, stop
+    if left > 2 * AHEAD:
+        prefetch(p.begin + order[2 * AHEAD])
+        prefetch(p.end + order[2 * AHEAD])
+    if left > AHEAD:
+        i = p.begin[order[AHEAD]]
+        stop = min(p.end[order[AHEAD]], i + FETCHED)
+        while i < stop:
+            prefetch(p.x + i * itemsize)
+            prefetch(<const char*>p.rows.at + i * p.rows.index)
+            i += 64 // itemsize
 
 
 cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
-    """The m rows of a batch; those of later batches are asked for too (left: to the end)."""
+    """The m rows of a batch: their numbers, where more than one model reads them, and what else they have."""
     cdef Py_ssize_t i, bytes_ = p.d * itemsize
-    for i in range(m):
-        fetch(p, order + i, left - i, itemsize)
-        if p.sparse:
-            p.batch_begin[i] = p.begin[order[i]]
-            p.batch_end[i] = p.end[order[i]]
-        else:
+    if p.batch_x != NULL:
+        for i in range(m):
             memcpy(p.batch_x + i * bytes_, p.x + order[i] * bytes_, bytes_)
+    for i in range(m):
+        if left > i + AHEAD:
+            prefetch(p.y + order[i + AHEAD] * p.item)
         if p.item == 8:
             memcpy(p.batch_y + 8 * i, p.y + 8 * order[i], 8)
         else:
             memcpy(p.batch_y + i * p.item, p.y + order[i] * p.item, p.item)
+    if p.sparse:
+        for i in range(m):
+            fetch(p, order + i, left - i, itemsize)
+            p.batch_begin[i] = p.begin[order[i]]
+            p.batch_end[i] = p.end[order[i]]
 
 
 cdef const floating* weights(const plan_t* p, const member_t* q, const int64_t* order, Py_ssize_t row, Py_ssize_t m,
@@ -214,8 +208,8 @@ cdef void masses(const plan_t* p, member_t* q, const int64_t* order, Py_ssize_t 
         row += m
 
 
-cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t m, const floating* x, const char* y,
-                   const floating* weight, bint first) noexcept nogil:
+cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t m, const floating* x,
+                   const int64_t* order, Py_ssize_t left, const char* y, const floating* weight, bint first) noexcept nogil:
     """A batch's part of the window's sum and gradient."""
     cdef floating* grad = <floating*>(q.grads if first else q.more)[0]
     cdef floating* bias = <floating*>(q.grads if first else q.more)[1]
@@ -235,11 +229,11 @@ cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t
         else:
             part = (objective.sparse64 if floating is double else objective.sparse32)(loss, t)
     elif floating is double:
-        part = objective.pass64(loss, m, p.d, p.k, x, y, weight, <const double*>q.params[0], <const double*>q.params[1],
-                                scale, grad, bias, p.scratch)
+        part = objective.pass64(loss, m, p.d, p.k, x, order, left, y, weight, <const double*>q.params[0],
+                                <const double*>q.params[1], scale, grad, bias, p.scratch)
     else:
-        part = objective.pass32(loss, m, p.d, p.k, x, y, weight, <const float*>q.params[0], <const float*>q.params[1],
-                                scale, grad, bias, p.scratch)
+        part = objective.pass32(loss, m, p.d, p.k, x, order, left, y, weight, <const float*>q.params[0],
+                                <const float*>q.params[1], scale, grad, bias, p.scratch)
     q.window_total += part
     if not first:
         for i in range(2):
@@ -334,6 +328,7 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
     cdef Py_ssize_t a, b, first, i, m, row, stop = window + windows, going = count
     cdef const floating* x
     cdef const floating* weight
+    cdef const int64_t* rows
     cdef const char* y
     cdef member_t* q
     while window < stop and going:
@@ -349,27 +344,16 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
                     masses[floating](p, q, order, row, b, like)
         for a in range(b):
             m = min(p.batch, p.n - row)
-            x, y = <const floating*>p.x, p.y
-            p.rows.n, p.rows.begin, p.rows.end = m, p.begin, p.end
-            if order == NULL or m == 1:
-                # where it stands
-                i = row
-                if order != NULL:
-                    i = order[row]
-                    fetch(p, order + row, p.n - row, sizeof(floating))
-                y += i * p.item
-                if p.sparse:
-                    p.rows.begin += i
-                    p.rows.end += i
-                else:
-                    x += i * p.d
+            p.rows.n = m
+            if order == NULL:
+                x, y, rows = <const floating*>p.x + row * p.d, p.y + row * p.item, NULL
+                p.rows.begin, p.rows.end = p.begin + row, p.end + row
             else:
                 gather(p, order + row, m, p.n - row, sizeof(floating))
-                y = p.batch_y
-                if p.sparse:
-                    p.rows.begin, p.rows.end = p.batch_begin, p.batch_end
-                else:
-                    x = <const floating*>p.batch_x
+                x, y, rows = <const floating*>p.x, p.batch_y, order + row
+                if p.batch_x != NULL:
+                    x, rows = <const floating*>p.batch_x, NULL
+                p.rows.begin, p.rows.end = p.batch_begin, p.batch_end
             if p.sparse:
                 p.rows.nnz = 0
                 for i in range(m):
@@ -380,7 +364,7 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
                     weight = weights[floating](p, q, order, row, m, like)
                     if b == 1:
                         q.window_mass = weighed[floating](p, m, weight)
-                    evaluate[floating](p, q, loss, objective, m, x, y, weight, a == 0)
+                    evaluate[floating](p, q, loss, objective, m, x, rows, p.n - row, y, weight, a == 0)
                     if q.touched >= 0:
                         # places are those of this model until the next one
                         close[floating](p, q, like)
@@ -511,8 +495,9 @@ cdef class Stretch:
             sizes[7] = (p.most * k + 1) * sizeof(int64_t)
             sizes[8] = p.most * k * (SLOTS + 1) * self.itemsize
         else:
-            sizes[3] = rows * p.d * self.itemsize
-            sizes[4] = objective.scratch_size(batch, p.d, k) * sizeof(double)
+            sizes[3] = objective.scratch_size(batch, p.d, k) * sizeof(double)
+            if len(members) > 1:
+                sizes[4] = rows * p.d * self.itemsize
         self.room = <char*>calloc(sum([size // 64 * 64 + 128 for size in sizes]), 1)
         if self.room == NULL:
             raise MemoryError
@@ -526,7 +511,8 @@ cdef class Stretch:
             p.batch_begin, p.batch_end, p.rows.room = <int64_t*>parts[3], <int64_t*>parts[4], parts[5]
             p.rows.marks, p.places, p.touched = <uint64_t*>parts[6], <int64_t*>parts[7], parts[8]
         else:
-            p.batch_x, p.scratch = parts[3], <double*>parts[4]
+            p.scratch = <double*>parts[3]
+            p.batch_x = parts[4] if sizes[4] else NULL
         for i, member in enumerate(members):
             self.each[i] = &member.c
             if member.params.itemsize != self.itemsize:
