@@ -7,7 +7,7 @@ from lossopt import losses, optimizers, penalties, schedules
 from lossopt.callbacks import Callback, EarlyStopping
 from lossopt.history import History
 from lossopt.losses import *
-from lossopt.models import Linear, Model
+from lossopt.models import MLP, Linear, Model
 from lossopt.objective import Objective, check_gradient
 from lossopt.optimizers import *
 from lossopt.penalties import *
@@ -18,6 +18,7 @@ from lossopt.trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "MLP",
     "Callback",
     "EarlyStopping",
     "History",
