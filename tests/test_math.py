@@ -46,7 +46,7 @@ def points(dtype):
     # where exp overflows, where its result becomes subnormal and where it becomes 0
     ends = [np.log(float(end)) for end in (info.max, info.smallest_normal, info.smallest_subnormal)]
     ends[-1] -= np.log(2)
-    # where log and log1p change their exponent, the way exp rounds, and the formula of tanh: steps of 1, 2, ... ulp around each
+    # where log and log1p change their exponent, the way exp rounds, and the formula of tanh: by 1, 2, ... ulp around each
     turns = np.array([1.0, 2.0, 0.5**0.5, 2**0.5, 2**0.5 - 1, 1 - 0.5**0.5, np.log(2) / 2, 0.625, *np.abs(ends)])
     steps = 1 + np.arange(-600, 600) * float(info.eps)
     crowds = [
@@ -128,7 +128,15 @@ SPECIAL = {
     "rsqrt": {NAN: NAN, INF: 0.0, -INF: NAN, 0.0: INF, 1.0: 1, 0.25: 2, -1.0: NAN, -1e-30: NAN},
 }
 # of -0.0, which is no other key than 0.0
-OF_MINUS_ZERO = {"exp": 1, "log": -INF, "log1p": -0.0, "sigmoid": 0.5, "softplus": np.log(2), "tanh": -0.0, "rsqrt": -INF}
+OF_MINUS_ZERO = {
+    "exp": 1,
+    "log": -INF,
+    "log1p": -0.0,
+    "sigmoid": 0.5,
+    "softplus": np.log(2),
+    "tanh": -0.0,
+    "rsqrt": -INF,
+}
 
 
 @pytest.mark.parametrize("level", [*BUILT, "reference"])

@@ -53,7 +53,7 @@ def _uniform(seed: int, count: int) -> Array:
 
 
 def _is_count(x: Any) -> bool:
-    return isinstance(x, (int, np.integer)) and not isinstance(x, bool) and x >= 1
+    return isinstance(x, (int, np.integer)) and not isinstance(x, bool) and bool(x >= 1)
 
 
 @final
@@ -143,8 +143,9 @@ class Linear(Component):
         scale: float,
     ) -> float:
         """Sum of sample_weight * loss over rows read before; grads, where given, become scale times its gradient."""
-        to = (None, None) if grads is None else (grads["weight"], grads["bias"])
-        return linear_value_and_grad(kernel, X, y, sample_weight, *self._checked().values(), *to, scale)
+        weight, bias = self._checked().values()
+        grad_weight, grad_bias = (None, None) if grads is None else (grads["weight"], grads["bias"])
+        return linear_value_and_grad(kernel, X, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
 
     def forward(self, X: Rows) -> Array:
         """`predict`, and keep X for `backward`.
@@ -163,7 +164,7 @@ class Linear(Component):
             As for `predict`.
         """
         read = self._read(X)
-        prediction = self.predict(read)
+        prediction = linear_predict(read, *self._checked().values())
         self._X = read
         return prediction
 
@@ -290,10 +291,11 @@ class MLP(Component):
         self._known: list[Any] = []  # what of params has been looked at, and what it is to the kernels
         self._params: dict[str, Array] = {}
         self._layers: list[tuple[Array, Array]] = []
-        self._room: list[Array] = []  # each layer's output, and the gradient of each hidden one: as many rows as ever came
-        self._now: list[Array] = []  # the rows of these that the last forward filled
+        # each layer's output, then each hidden one's gradient: as many rows as ever came, and those of the last forward
+        self._room: list[Array] = []
+        self._now: list[Array] = []
         self._keys: list[int] = []  # of its dropout
-        self._X: Array | None = None
+        self._X: Any = None
         self._grads: dict[str, Array] = {}
 
     def _checked(self) -> dict[str, Array]:
@@ -346,7 +348,7 @@ class MLP(Component):
         return self._through(X, self._now[:layers], self.dropout, self._keys)
 
     def _backward(self, g: Array, grads: dict[str, Array]) -> None:
-        """grads become the gradient of the parameters, from that of the last forward's (n, n_outputs); g is only read."""
+        """grads become the gradient of the parameters, given g, that of the last forward's output, which is only read."""
         layers, back = len(self._layers), _ACTIVATIONS[self.activation][1]
         _kernels.activations.column_sums(g, grads[f"{layers - 1}.bias"])
         for i in range(layers - 1, 0, -1):

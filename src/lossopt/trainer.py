@@ -68,10 +68,10 @@ class _Data:
         shape = trainer.loss._shape(n, trainer.model.n_outputs)
         return trainer.loss._mass(shape, None if self.weight is None else self.weight[rows])
 
-    def into(self, i: int, params: dict[str, Array]) -> dict[str, Array]:
+    def into(self, i: int, model: Linear | MLP) -> dict[str, Array]:
         """Where the gradient of a window's batch i is written: the first to one place, the others to a second."""
         if i >= len(self.grads) < 2:
-            self.grads.append({name: np.empty_like(x) for name, x in params.items()})
+            self.grads.append({name: np.empty_like(x) for name, x in model._checked().items()})
         return self.grads[min(i, 1)]
 
 
@@ -420,10 +420,10 @@ class Trainer(Component):
         model, loss = self.model, self.loss
         if data.kernel is not None:
             # the mass of the whole window comes first: every batch of it is divided by that
-            params, total, mass = model._checked(), 0.0, sum(data.mass(self, rows) for rows in window)
-            grads = data.into(0, params)
+            total, mass = 0.0, sum(data.mass(self, rows) for rows in window)
+            grads = data.into(0, model)
             for i, rows in enumerate(window):
-                to = data.into(i, params)
+                to = data.into(i, model)
                 total += model._value_and_grad(data.kernel, *data.part(rows), to, loss._scale(mass))
                 if i:
                     for name, x in to.items():
