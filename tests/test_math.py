@@ -46,7 +46,7 @@ def points(dtype):
     # where exp overflows, where its result becomes subnormal and where it becomes 0
     ends = [np.log(float(end)) for end in (info.max, info.smallest_normal, info.smallest_subnormal)]
     ends[-1] -= np.log(2)
-    # where log and log1p change their exponent, the way exp rounds, and the formula of tanh: by 1, 2, ... ulp around each
+    # where log and log1p change their exponent, the way exp rounds, tanh its formula: by 1, 2, ... ulp around each
     turns = np.array([1.0, 2.0, 0.5**0.5, 2**0.5, 2**0.5 - 1, 1 - 0.5**0.5, np.log(2) / 2, 0.625, *np.abs(ends)])
     steps = 1 + np.arange(-600, 600) * float(info.eps)
     crowds = [

@@ -27,6 +27,7 @@ NETS = {
     "one output": ((7, 16, 1), lo.BinaryCrossEntropy),
     "deep": ((7, 9, 1, 17, 4), lo.CrossEntropy),
     "wide": ((3, 300, 2), lo.MSE),
+    "narrow": ((1, 1, 1), lo.MSE),
 }
 nets = pytest.mark.parametrize(("sizes", "loss"), NETS.values(), ids=NETS)
 
@@ -241,6 +242,23 @@ def test_nan_goes_through(activation):
     for z in (model.predict(X), model.forward(X)):
         assert np.isnan(z[5]).all()
         assert np.isfinite(np.delete(z, 5, axis=0)).all()
+    # and out again: no buffer remembers it
+    for sizes in ((3, 8, 2), (3, 1, 1), (1, 1, 1), (3, 300, 300, 1)):
+        for n in (1, 2, 53):
+            model = lo.MLP(sizes, activation)
+            X, g = problem((sizes[0], sizes[-1]), lo.MSE, n=n)
+            model.forward(np.full_like(X, np.nan))
+            assert np.isnan(model.backward(np.full_like(g, np.nan))["0.weight"]).all() or activation == "relu"
+            assert np.isfinite(model.forward(X)).all()
+            assert all(np.isfinite(x).all() for x in model.backward(g).values())
+
+
+@nets
+def test_no_rows_have_no_gradient(sizes, loss):
+    model = lo.MLP(sizes)
+    model.forward(problem(sizes, loss)[0])
+    prediction = model.forward(problem(sizes, loss, n=0)[0])
+    assert not any(x.any() for x in model.backward(prediction).values())
 
 
 # ---- dropout

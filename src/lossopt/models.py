@@ -348,7 +348,7 @@ class MLP(Component):
         return self._through(X, self._now[:layers], self.dropout, self._keys)
 
     def _backward(self, g: Array, grads: dict[str, Array]) -> None:
-        """grads become the gradient of the parameters, given g, that of the last forward's output, which is only read."""
+        """grads become the parameters' gradient, given that of the last forward's output, g, which is only read."""
         layers, back = len(self._layers), _ACTIVATIONS[self.activation][1]
         _kernels.activations.column_sums(g, grads[f"{layers - 1}.bias"])
         for i in range(layers - 1, 0, -1):
