@@ -38,7 +38,7 @@ HINTS = {
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
 OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
 
-FAMILIES = ["losses", "linear", "penalties", "updates", "math"]  # built once a level
+FAMILIES = ["losses", "linear", "activations", "penalties", "updates", "math"]  # built once a level
 ONCE = ["abi", "loop"]  # built for no level
 
 DIRECTIVES = {

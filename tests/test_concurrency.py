@@ -321,6 +321,12 @@ DOORS = {
     "losses.outside_labels": lambda a: (a.labels, 2),
     **linear_doors("dense"),
     **linear_doors("csr"),
+    "activations.linear": lambda a: (a.out, np.ones(16)),
+    "activations.column_sums": lambda a: (a.x, np.empty(16)),
+    **{f"activations.{name}": lambda a: (a.out, np.ones(16), 0.5, 1) for name in ("relu", "tanh", "sigmoid")},
+    **{
+        f"activations.{name}_back": lambda a: (a.x, a.out, np.empty(16), 0.5, 1) for name in ("relu", "tanh", "sigmoid")
+    },
     "penalties.value": lambda a: (a.x, 0.1, 0.1),
     "penalties.add_grad": lambda a: (a.x, a.out, 0.1, 0.1),
     "penalties.prox": lambda a: (a.out, 0.1, 0.9),
@@ -332,7 +338,8 @@ DOORS = {
 
 
 def test_every_door_is_in_the_table():
-    makers = {row.kernel for table in ("losses", "optimizers") for _, _, row in cases.walk(table)} | {"objective_pass"}
+    makers = {row.kernel for table in ("losses", "optimizers") for _, _, row in cases.walk(table)}
+    makers |= {"objective_pass", "stream"}
     modules = {name: getattr(_kernels, name) for name in _kernels.FAMILIES} | {"loop": loop}
     functions = {
         f"{family}.{name}"

@@ -368,6 +368,110 @@ def test_linear_objectives_give_the_same_bits_on_any_threads(level, dtype, row, 
                 assert_array_equal(one, other, err_msg=f"{threads=} {n=}")
 
 
+# ---- activations
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid")
+each_activation = pytest.mark.parametrize("name", ACTIVATIONS)
+SHAPES = ((0, 3), (1, 1), (7, 1), (33, 3), (5, 16), (3, 255), (2, 257), (4, 600), (100, 10))
+
+
+def layer(rng, n, k, dtype):
+    """Sums of a layer, a bias, and the gradient of what it will make; zeros of both signs among the sums."""
+    z, g = rng.standard_normal((2, n, k))
+    z[rng.random((n, k)) < 0.1], bias = -0.0, np.where(np.arange(k) % 3 == 0, 0, rng.standard_normal(k))
+    return z.astype(dtype), bias.astype(dtype), g.astype(dtype)
+
+
+def activated(kernels, name, z, bias, g, p, key):
+    """Values, gradient and the bias's gradient."""
+    value, gradient, grad_bias = z.copy(), g.copy(), np.full_like(bias, np.nan)
+    getattr(kernels.activations, name)(value, bias, p, key)
+    getattr(kernels.activations, f"{name}_back")(value, gradient, grad_bias, p, key)
+    return value, gradient, grad_bias
+
+
+@each_level
+@each_dtype
+@each_activation
+@pytest.mark.parametrize("p", [0.0, 0.3])
+def test_activations_equal_their_twins(level, dtype, name, p):
+    rng, eps = np.random.default_rng(14), np.finfo(dtype).eps
+    for n, k in SHAPES:
+        arrays = layer(rng, n, k, dtype)
+        got = activated(BUILT[level], name, *arrays, p, 2**64 - 5)
+        expected = activated(TWIN, name, *arrays, p, 2**64 - 5)
+        for one, other in zip(got[:2], expected[:2], strict=True):
+            if name == "relu":
+                assert_array_equal(one, other)
+            assert_allclose(one, other, rtol=0, atol=20 * eps)
+            assert_array_equal(one == 0, other == 0)
+        # as many numbers as one would add up in double
+        assert_allclose(got[2], got[1].sum(axis=0, dtype=np.float64), rtol=eps, atol=1e-13)
+
+
+@each_level
+@each_dtype
+def test_bias_alone_and_column_sums_equal_their_twins(level, dtype):
+    rng, activations = np.random.default_rng(15), BUILT[level].activations
+    for n, k in SHAPES:
+        z, bias, g = layer(rng, n, k, dtype)
+        value, sums, before = z.copy(), np.full_like(bias, np.nan), g.copy()
+        activations.linear(value, bias)
+        assert_array_equal(value, z + bias)
+        activations.column_sums(g, sums)
+        assert_array_equal(g, before)
+        assert_allclose(sums, g.sum(axis=0, dtype=np.float64), rtol=np.finfo(dtype).eps, atol=1e-13)
+
+
+@needs_both
+@each_dtype
+@each_activation
+@pytest.mark.parametrize("p", [0.0, 0.5])
+def test_activations_give_the_same_bits_on_both_levels_with_fma(dtype, name, p):
+    rng = np.random.default_rng(16)
+    for n, k in SHAPES:
+        arrays = layer(rng, n, k, dtype)
+        pair = (activated(BUILT[level], name, *arrays, p, 7) for level in ("x86_v3", "x86_v4"))
+        for one, other in zip(*pair, strict=True):
+            assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("level", [*BUILT, "reference"])
+@each_dtype
+@each_activation
+def test_activations_hand_on_what_is_not_finite(level, dtype, name):
+    z = np.tile(np.array([[np.nan, np.inf, -np.inf]], dtype), (20, 1))
+    value, gradient, _ = activated(_kernels.load(level), name, z, np.zeros(3, dtype), np.ones_like(z), 0.0, 0)
+    most, least = {"relu": (np.inf, 0), "tanh": (1, -1), "sigmoid": (1, 0)}[name]
+    assert_array_equal(value, np.tile(np.array([[np.nan, most, least]], dtype), (20, 1)))
+    assert_array_equal(gradient[:, 1:], np.tile([[1.0 if name == "relu" else 0.0, 0.0]], (20, 1)))
+    assert name == "relu" or np.isnan(gradient[:, 0]).all()
+
+
+@each_level
+@each_dtype
+def test_dropout_is_the_documented_one(level, dtype):
+    """SplitMix64 in Python's integers: the same numbers on every level, in both precisions and directions."""
+    golden, most = 0x9E3779B97F4A7C15, 2**64 - 1
+
+    def mixed(x):
+        x = x & most
+        x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & most
+        x = (x ^ x >> 27) * 0x94D049BB133111EB & most
+        return x ^ x >> 31
+
+    for key in (0, 1, 2**63, BUILT[level].activations.stream(3, 2, 1)):
+        for p in (0.1, 0.5, 0.999):
+            ones = np.ones((11, 47), dtype)
+            value, gradient, _ = activated(BUILT[level], "relu", ones, np.zeros(47, dtype), ones, p, key)
+            uniform = [(mixed(key + (i + 1) * golden) >> 12) * 2.0**-52 for i in range(11 * 47)]
+            want = np.where(np.reshape(uniform, (11, 47)) < p, 0, dtype(1 / (1 - p)))
+            assert_array_equal(value, want)
+            assert_array_equal(gradient, want)
+    key = mixed(mixed(mixed(3 + golden) + 2 + golden) + 1 + golden)
+    assert BUILT[level].activations.stream(3, 2, 1) == TWIN.activations.stream(3, 2, 1) == key
+
+
 # ---- penalties
 
 

@@ -19,6 +19,7 @@ JUDGES = {
     "log1p": mpmath.log1p,
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "tanh": mpmath.tanh,
     "rsqrt": lambda x: 1 / mpmath.sqrt(x),
 }
 # units in the last place that float64 may be off; float32 may always be 4
@@ -45,8 +46,8 @@ def points(dtype):
     # where exp overflows, where its result becomes subnormal and where it becomes 0
     ends = [np.log(float(end)) for end in (info.max, info.smallest_normal, info.smallest_subnormal)]
     ends[-1] -= np.log(2)
-    # where log and log1p change their exponent, and the way exp rounds: steps of 1, 2, ... ulp around each
-    turns = np.array([1.0, 2.0, 0.5**0.5, 2**0.5, 2**0.5 - 1, 1 - 0.5**0.5, np.log(2) / 2, *np.abs(ends)])
+    # where log and log1p change their exponent, the way exp rounds, tanh its formula: by 1, 2, ... ulp around each
+    turns = np.array([1.0, 2.0, 0.5**0.5, 2**0.5, 2**0.5 - 1, 1 - 0.5**0.5, np.log(2) / 2, 0.625, *np.abs(ends)])
     steps = 1 + np.arange(-600, 600) * float(info.eps)
     crowds = [
         np.outer(turns, steps).ravel(),
@@ -123,10 +124,19 @@ SPECIAL = {
     "log1p": {NAN: NAN, INF: INF, -INF: NAN, 0.0: 0.0, 1e-30: 1e-30, -1e-30: -1e-30, -1.0: -INF, -1.5: NAN},
     "sigmoid": {NAN: NAN, INF: 1, -INF: 0.0, 0.0: 0.5, 1000.0: 1, -1000.0: 0.0},
     "softplus": {NAN: NAN, INF: INF, -INF: 0.0, 0.0: np.log(2), 1000.0: 1000, -1000.0: 0.0},
+    "tanh": {NAN: NAN, INF: 1, -INF: -1, 0.0: 0.0, 1e-30: 1e-30, -1e-30: -1e-30, 1000.0: 1, -1000.0: -1},
     "rsqrt": {NAN: NAN, INF: 0.0, -INF: NAN, 0.0: INF, 1.0: 1, 0.25: 2, -1.0: NAN, -1e-30: NAN},
 }
 # of -0.0, which is no other key than 0.0
-OF_MINUS_ZERO = {"exp": 1, "log": -INF, "log1p": -0.0, "sigmoid": 0.5, "softplus": np.log(2), "rsqrt": -INF}
+OF_MINUS_ZERO = {
+    "exp": 1,
+    "log": -INF,
+    "log1p": -0.0,
+    "sigmoid": 0.5,
+    "softplus": np.log(2),
+    "tanh": -0.0,
+    "rsqrt": -INF,
+}
 
 
 @pytest.mark.parametrize("level", [*BUILT, "reference"])
@@ -138,7 +148,7 @@ def test_special_values(level, dtype, name):
     table = [*SPECIAL[name].items(), (-0.0, OF_MINUS_ZERO[name])]
     if name in ("log", "rsqrt"):
         table.append((-smallest, NAN))
-    elif name == "log1p":
+    elif name in ("log1p", "tanh"):
         table += [(smallest, smallest), (-smallest, -smallest)]
     # again and again, so that each meets whole vectors and what is left over
     x, expected = np.tile(np.array(table, dtype), (7, 1)).T.copy()

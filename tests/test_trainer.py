@@ -901,7 +901,7 @@ def test_a_linear_model_refuses_a_loss_of_probabilities():
         lambda: lo.Objective(np.ones((2, 1)), [1, 1], loss),
         lambda: lo.Trainer(lo.Linear(1), loss, lo.SGD()).fit(np.ones((2, 1)), [1, 1]),
     ):
-        with pytest.raises(ValueError, match="loss takes probabilities, and a linear model gives scores"):
+        with pytest.raises(ValueError, match="loss takes probabilities, and the model gives scores"):
             work()
 
 

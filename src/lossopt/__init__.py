@@ -8,7 +8,7 @@ from lossopt.callbacks import Callback, EarlyStopping
 from lossopt.history import History
 from lossopt.losses import *
 from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
-from lossopt.models import Linear, Model
+from lossopt.models import MLP, Linear, Model
 from lossopt.objective import Objective, check_gradient
 from lossopt.optimizers import *
 from lossopt.penalties import *
@@ -19,6 +19,7 @@ from lossopt.trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "MLP",
     "Callback",
     "CrossValidation",
     "EarlyStopping",

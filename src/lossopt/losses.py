@@ -54,7 +54,7 @@ class Loss(Component, ABC):
         """How many terms of the mean a row makes."""
 
     def _refuse_probabilities(self) -> None:
-        """A linear model gives scores: a loss of probabilities says so."""
+        """Linear and MLP give scores: a loss of probabilities says so."""
 
     def _outputs(self, y: Array) -> int:
         """How many outputs a linear model needs for these targets."""
@@ -314,7 +314,7 @@ class BinaryCrossEntropy(Loss):
 
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:
-            raise ValueError("loss takes probabilities, and a linear model gives scores: use BinaryCrossEntropy()")
+            raise ValueError("loss takes probabilities, and the model gives scores: use BinaryCrossEntropy()")
 
     def _terms(self, shape: tuple[int, ...]) -> int:
         return _per_output(shape)

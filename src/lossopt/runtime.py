@@ -106,7 +106,7 @@ def info() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
-        "blas": f"linear models of more than {_kernels.linear.MOST_OUTPUTS} outputs on a dense X",
+        "blas": f"MLP; linear models of more than {_kernels.linear.MOST_OUTPUTS} outputs on a dense X",
     }
 
 

@@ -19,8 +19,7 @@ from lossopt._kernels import loop
 from lossopt.callbacks import Callback
 from lossopt.history import History
 from lossopt.losses import _FRESH, Loss
-from lossopt.models import Linear, Model
-from lossopt.objective import linear_value_and_grad
+from lossopt.models import MLP, Linear, Model
 from lossopt.optimizers import Optimizer, _unpenalized
 from lossopt.penalties import Penalty
 
@@ -28,12 +27,12 @@ Array = NDArray[Any]
 
 
 class _Data:
-    """Rows to train on or to look at, checked once; a linear model's targets are bound to its kernel."""
+    """Rows to train on or to look at, checked once; for lossopt's own models targets are bound to their kernel."""
 
     def __init__(self, trainer: Trainer, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         model, loss = trainer.model, trainer.loss
-        linear = type(model) is Linear
-        self.X: Any = _arrays.matrix("X", X, np.dtype(model.dtype)) if linear else _arrays.rows(X)
+        own = isinstance(model, (Linear, MLP))
+        self.X: Any = model._read(X) if own else _arrays.rows(X)
         self.y = np.asarray(y)
         self.n = self.X.shape[0] if self.X.shape else 0
         if self.y.shape[:1] != (self.n,):
@@ -41,15 +40,41 @@ class _Data:
         dtype = next((x.dtype for x in model.params.values()), _arrays.FLOATS[0])
         self.weight = _arrays.weights("sample_weight", sample_weight, self.n, dtype)
         self.kernel: Any = None
-        if linear:
+        if own:
             loss._refuse_probabilities()
-            if self.X.shape[1] != model.n_features:
-                raise ValueError(f"X must have {model.n_features} features, got {_arrays.describe(self.X)}")
             self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y, "y")
             self.y = _arrays.kept(bound)
+        # an MLP's batches are gathered into one place, and gradients of any window go to another
+        self.gathers = isinstance(model, MLP)
+        self.batch = self.n if trainer.batch_size is None else min(trainer.batch_size, self.n)
+        self.room: list[Array] = []
+        self.grads: list[dict[str, Array]] = []
 
     def part(self, rows: Any) -> tuple[Any, Array, Array | None]:
-        return self.X[rows], self.y[rows], None if self.weight is None else self.weight[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        if not self.gathers:
+            return self.X[rows], self.y[rows], weight
+        if weight is not None and not weight.all():
+            # a row of weight 0 is no row, whatever it holds
+            kept = np.flatnonzero(weight)
+            rows, weight = rows.start + kept if isinstance(rows, slice) else rows[kept], weight[kept]
+        if isinstance(rows, slice):
+            return self.X[rows], self.y[rows], weight
+        self.room = self.room or [np.empty((self.batch, *x.shape[1:]), x.dtype) for x in (self.X, self.y)]
+        X, y = (x.take(rows, 0, to[: len(rows)], "clip") for x, to in zip((self.X, self.y), self.room, strict=True))
+        return X, y, weight
+
+    def mass(self, trainer: Trainer, rows: Any) -> float:
+        """What the mean over these rows divides by."""
+        n = rows.stop - rows.start if isinstance(rows, slice) else len(rows)
+        shape = trainer.loss._shape(n, trainer.model.n_outputs)
+        return trainer.loss._mass(shape, None if self.weight is None else self.weight[rows])
+
+    def into(self, i: int, model: Linear | MLP) -> dict[str, Array]:
+        """Where the gradient of a window's batch i is written: the first to one place, the others to a second."""
+        if i >= len(self.grads) < 2:
+            self.grads.append({name: np.empty_like(x) for name, x in model._checked().items()})
+        return self.grads[min(i, 1)]
 
 
 @dataclass
@@ -105,7 +130,7 @@ class Trainer(Component):
 
     Parameters
     ----------
-    model : Linear, or an object with `params`, `forward` and `backward` (see Model)
+    model : Linear, MLP, or an object with `params`, `forward` and `backward` (see Model)
     loss : Loss
     optimizer : Optimizer
         Owns its moments and step count; schedules are read at the number of updates done.
@@ -426,11 +451,10 @@ class Trainer(Component):
 
     def _python(self, data: _Data, batches: _Batches, at: _Epoch, check: Callable[[], None]) -> None:
         """An epoch, as one would write it."""
-        grads: dict[str, Array] = {}
         while at.window < batches.windows:
             for callback in self.callbacks:
                 callback.on_batch_begin(at.window)
-            total, mass, grads = self._gradients(data, batches.window(at.window), grads)
+            total, mass, grads = self._gradients(data, batches.window(at.window))
             # a window whose rows all have weight 0 is no window
             now = self._update(total, grads, batches.updates_per_t) if mass else None
             if now is not None:
@@ -486,29 +510,22 @@ class Trainer(Component):
             return "a callback looks at every batch"
         return None
 
-    def _gradients(
-        self, data: _Data, window: list[Any], grads: dict[str, Array]
-    ) -> tuple[float, float, dict[str, Array]]:
+    def _gradients(self, data: _Data, window: list[Any]) -> tuple[float, float, dict[str, Array]]:
         """The sum of the loss over a window's rows, what the mean divides it by, and the mean's gradient."""
         model, loss = self.model, self.loss
-        parts = [data.part(rows) for rows in window]
-        if type(model) is Linear:
-            masses = [loss._mass(loss._shape(len(X), model.n_outputs), w) for X, _, w in parts]
-            mass = sum(masses)
-            params, total = model._checked(), 0.0
-            grads = grads or {name: np.empty_like(x) for name, x in params.items()}
-            for i, (X, y, w) in enumerate(parts):
-                to = grads if i == 0 else {name: np.empty_like(x) for name, x in grads.items()}
-                weight, bias = params.values()
-                total += linear_value_and_grad(
-                    data.kernel, X, y, w, weight, bias, to["weight"], to["bias"], loss._scale(mass)
-                )
+        if data.kernel is not None:
+            # the mass of the whole window comes first: every batch of it is divided by that
+            total, mass = 0.0, sum(data.mass(self, rows) for rows in window)
+            grads = data.into(0, model)
+            for i, rows in enumerate(window):
+                to = data.into(i, model)
+                total += model._value_and_grad(data.kernel, *data.part(rows), to, loss._scale(mass))
                 if i:
                     for name, x in to.items():
                         grads[name] += x
             return total, mass, grads
         totals, masses, backs = [], [], []
-        for X, y, w in parts:
+        for X, y, w in (data.part(rows) for rows in window):
             prediction = model.forward(X)
             total, gradient, mass = loss._run(prediction, y, w, _FRESH)
             totals.append(total)
@@ -542,7 +559,8 @@ class Trainer(Component):
         return told[0], hyper[0]
 
     def _params(self) -> dict[str, Array]:
-        params: dict[str, Array] = self.model._checked() if type(self.model) is Linear else self.model.params
+        model = self.model
+        params: dict[str, Array] = model._checked() if isinstance(model, (Linear, MLP)) else model.params
         return params
 
     def _refusal(self, total: float, norm: float, grads: dict[str, Array]) -> FloatingPointError:
@@ -563,8 +581,7 @@ class Trainer(Component):
             return total, mass
         model, loss = self.model, self.loss
         mass = loss._mass(loss._shape(data.n, model.n_outputs), data.weight)
-        weight, bias = model._checked().values()
-        return linear_value_and_grad(data.kernel, data.X, data.y, data.weight, weight, bias, None, None, 1.0), mass
+        return model._value_and_grad(data.kernel, data.X, data.y, data.weight, None, 1.0), mass
 
     def evaluate(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss of the model as it stands, without penalty: the data term.

@@ -1,7 +1,7 @@
 """Kernels over buffers, one module a family and a level; the best level for this processor is chosen here.
 
-`losses`, `linear`, `penalties`, `updates` and `math` are the chosen level's modules. `load(level)` gives any level's,
-and ``load("reference")`` their NumPy twins: the same names, the same signatures.
+`losses`, `linear`, `activations`, `penalties`, `updates` and `math` are the chosen level's modules. `load(level)` gives
+any level's, and ``load("reference")`` their NumPy twins: the same names, the same signatures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 from lossopt._kernels import abi as abi
 
-FAMILIES = ("losses", "linear", "penalties", "updates", "math")
+FAMILIES = ("losses", "linear", "activations", "penalties", "updates", "math")
 # name: the least that abi.X86_LEVEL must be; the best last
 LEVELS = {"baseline": 1, "x86_v3": 3, "x86_v4": 4}
 
@@ -45,5 +45,5 @@ def _chosen() -> str:
 
 level = _chosen()
 _modules = load(level)
-losses, linear, penalties, updates, math = (getattr(_modules, name) for name in FAMILIES)
+losses, linear, activations, penalties, updates, math = (getattr(_modules, name) for name in FAMILIES)
 Arrays = abi.Arrays

@@ -12,14 +12,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, release, sparse_t, update_t
-from lossopt._kernels.math cimport numbers_sum, prefetch, sum_t
-
-cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
-    # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)
-    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
-    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
-    return x ^ (x >> 31)
-
+from lossopt._kernels.math cimport mixed, numbers_sum, prefetch, sum_t
 
 cdef inline uint64_t drawn(uint64_t* state) noexcept nogil:
     state[0] += <uint64_t>0x9E3779B97F4A7C15

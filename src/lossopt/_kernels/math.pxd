@@ -55,6 +55,8 @@ cdef extern from *:
     double sqrt_f64 "sqrt"(double) noexcept nogil
     float sqrt_f32 "sqrtf"(float) noexcept nogil
     int ctz "lossopt_ctz"(uint64_t) noexcept nogil      # zeros below the lowest one
+    double copysign_f64 "copysign"(double, double) noexcept nogil
+    float copysign_f32 "copysignf"(float, float) noexcept nogil
     void prefetch "lossopt_prefetch"(const void* address) noexcept nogil
     const bint HAS_FMA "lossopt_has_fma"
     const double INF "lossopt_inf"
@@ -233,6 +235,28 @@ cdef inline floating softplus(floating z) noexcept nogil:
     return log1p_unit[floating](e) + (zero if z < zero else z)
 
 
+cdef inline floating tanh(floating x) noexcept nogil:
+    # One division for both ways: near zero x + x**3 P(x**2) / Q(x**2), which keeps the digits of a small x, elsewhere
+    # 1 - 2 e / (1 + e) with e = exp(-2 |x|), which keeps those of what is left to 1.
+    cdef floating a = fabs[floating](x), s = a * a, one = 1
+    cdef floating e = exp_down[floating](<floating>-2 * a)
+    cdef floating p, q
+    cdef bint near = a < <floating>0.625
+    if floating is double:
+        p = fma_f64(fma_f64(-0.00019903911773906175, s, -0.020495661614332743), s, -0.33333333333333326)
+        q = fma_f64(fma_f64(fma_f64(0.00020638495723418322, s, 0.023287149385963258), s, 0.46148698484298034), s, 1.0)
+    else:
+        p = fma_f32(<float>-0.0015369264407408276, s, <float>-0.33333302033221235)
+        q = fma_f32(<float>0.4045958330402692, s, <float>1.0)
+    p = a * s * p if near else <floating>-2 * e
+    q = q if near else one + e
+    a = (a if near else one) + p / q
+    if floating is double:
+        return copysign_f64(a, x)
+    else:
+        return copysign_f32(a, x)
+
+
 cdef inline floating rsqrt(floating x) noexcept nogil:
     # With fma: a guess y from the halved exponent, 3.4 percent off, then steps in what it lacks, e = 1 - x*y*y; the first
     # is a minimax polynomial of relative error 1e-6 (float64) and 2.3e-8 (float32). Without, root and division are faster.
@@ -266,6 +290,13 @@ cdef inline floating rsqrt(floating x) noexcept nogil:
         y = value_f32(bits_f32(x) ^ <uint32_t>0x7F800000) if x + x == x else y
         y = <float>NAN if x < <float>0.0 else y
     return y
+
+
+cdef inline uint64_t mixed(uint64_t x) noexcept nogil:
+    # the finalizer of SplitMix64 (Steele, Lea and Flood 2014)
+    x = (x ^ (x >> 30)) * <uint64_t>0xBF58476D1CE4E5B9
+    x = (x ^ (x >> 27)) * <uint64_t>0x94D049BB133111EB
+    return x ^ (x >> 31)
 
 
 cdef inline floating lane_sum(const floating* a) noexcept nogil:

@@ -23,6 +23,9 @@ cdef struct sigmoid_t:
 cdef struct softplus_t:
     double unused
 
+cdef struct tanh_t:
+    double unused
+
 cdef struct rsqrt_t:
     double unused
 
@@ -32,6 +35,7 @@ ctypedef fused function_t:
     log1p_t
     sigmoid_t
     softplus_t
+    tanh_t
     rsqrt_t
 
 
@@ -46,6 +50,8 @@ cdef inline floating at(const function_t* function, floating x) noexcept nogil:
         return header.sigmoid[floating](x)
     elif function_t is softplus_t:
         return header.softplus[floating](x)
+    elif function_t is tanh_t:
+        return header.tanh[floating](x)
     else:
         return header.rsqrt[floating](x)
 
@@ -91,6 +97,10 @@ def sigmoid(x, out):
 def softplus(x, out):
     """log(1 + exp(x))."""
     through(<const softplus_t*>NULL, x, out)
+
+
+def tanh(x, out):
+    through(<const tanh_t*>NULL, x, out)
 
 
 def rsqrt(x, out):

@@ -22,6 +22,16 @@ def Arrays(arrays: list[Array], writable: bool) -> list[Array]:  # noqa: N802
     return arrays
 
 
+_GOLDEN, _WORD = 0x9E3779B97F4A7C15, 2**64 - 1
+
+
+def _mixed(x: int) -> int:
+    x &= _WORD
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & _WORD
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & _WORD
+    return x ^ x >> 31
+
+
 def _exp(x: Array) -> Array:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.exp(x)
@@ -187,6 +197,84 @@ class linear:  # noqa: N801
         bias[...] = g.sum(axis=0)
 
 
+# values (forward) from x, and gradient (back) from the value a and the value's gradient g
+_FORTH: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda x: np.where(x < 0, 0, x),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: np.where(x < 0, e := _exp(-np.abs(x)), 1) / (1 + e),
+}
+_BACK: dict[str, Callable[[Array, Array], Array]] = {
+    "relu": lambda a, g: np.where(a <= 0, 0, g),
+    "tanh": lambda a, g: g * (1 - a * a),
+    "sigmoid": lambda a, g: g * (a * (1 - a)),
+}
+
+
+class activations:  # noqa: N801
+    @staticmethod
+    def stream(seed: int, forward: int, layer: int) -> int:
+        key = 0
+        for number in (seed, forward, layer):
+            key = _mixed(key + number + _GOLDEN)
+        return key
+
+    @staticmethod
+    def _kept(z: Array, p: float, key: int) -> Any:
+        """What dropout multiplies by."""
+        drawn = [_mixed(key + (i + 1) * _GOLDEN) >> 12 for i in range(z.size)]
+        dropped = 1 + np.array(drawn).reshape(z.shape) * 2.0**-52 < 1 + p
+        return np.where(dropped, 0, z.dtype.type(1 / (1 - p)))
+
+    @staticmethod
+    def _forward(name: str, z: Array, bias: Array, p: float, key: int) -> None:
+        with np.errstate(invalid="ignore"):
+            z += bias
+            z[...] = _FORTH[name](z)
+            if p:
+                z *= activations._kept(z, p, key)
+
+    @staticmethod
+    def _backward(name: str, a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:
+        with np.errstate(invalid="ignore"):
+            if p:
+                a = a * a.dtype.type(1 - p)
+                g *= activations._kept(g, p, key)
+            g[...] = _BACK[name](a, g)
+            activations.column_sums(g, grad_bias)
+
+    @staticmethod
+    def linear(z: Array, bias: Array) -> None:
+        z += bias
+
+    @staticmethod
+    def relu(z: Array, bias: Array, p: float, key: int) -> None:
+        activations._forward("relu", z, bias, p, key)
+
+    @staticmethod
+    def tanh(z: Array, bias: Array, p: float, key: int) -> None:
+        activations._forward("tanh", z, bias, p, key)
+
+    @staticmethod
+    def sigmoid(z: Array, bias: Array, p: float, key: int) -> None:
+        activations._forward("sigmoid", z, bias, p, key)
+
+    @staticmethod
+    def relu_back(a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:
+        activations._backward("relu", a, g, grad_bias, p, key)
+
+    @staticmethod
+    def tanh_back(a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:
+        activations._backward("tanh", a, g, grad_bias, p, key)
+
+    @staticmethod
+    def sigmoid_back(a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:
+        activations._backward("sigmoid", a, g, grad_bias, p, key)
+
+    @staticmethod
+    def column_sums(g: Array, out: Array) -> None:
+        out[...] = g.sum(axis=0, dtype=np.float64)
+
+
 def _soft(x: Array, threshold: Any) -> Array:
     drawn: Array = np.copysign(np.maximum(np.abs(x) - threshold, 0), x) + x.dtype.type(0)
     return drawn
@@ -335,6 +423,10 @@ class math:  # noqa: N801
     @staticmethod
     def softplus(x: Array, out: Array) -> None:
         out[...] = np.log1p(_exp(-np.abs(x))) + np.maximum(x, 0)
+
+    @staticmethod
+    def tanh(x: Array, out: Array) -> None:
+        out[...] = np.tanh(x)
 
     @staticmethod
     def rsqrt(x: Array, out: Array) -> None:

@@ -171,7 +171,7 @@ class TrainOf:
         """A fresh model, the same each time."""
         if len(self.of.sizes) == 2:
             return lo.Linear(*self.of.sizes, dtype=self.X.dtype)
-        return lo.MLP(self.of.sizes, activation="relu", dtype=self.X.dtype)  # type: ignore[attr-defined]
+        return lo.MLP(self.of.sizes, activation="relu", dtype=self.X.dtype)
 
     def start(self) -> list[Array]:
         """Where its parameters start: a weight (outputs, inputs) and a bias a layer."""
@@ -180,7 +180,7 @@ class TrainOf:
     def order(self, epoch: int) -> Array:
         """The rows as a Trainer shuffles them, so that all sides train alike and none pays for a slower shuffle."""
         order = np.empty(self.of.n, np.int64)
-        loop.permutation(order, 0, epoch)
+        loop.permutation(order, 0, epoch, self.of.n)
         return order
 
 
@@ -315,9 +315,5 @@ def cells(plan: Plan, note: Callable[[str], None]) -> Iterator[Cell]:
         yield from loss_cells("overhead", "float64", [(n,)], [(n // 4, 4)])
         yield from step_cells("overhead", "float64", [(1, n)])
     for of in map(Training._make, plan.training):
-        needs = "fit_many" if of.strengths else "MLP" if len(of.sizes) > 2 else "Trainer"
-        if needs not in lo.__all__:
-            note(f"training {of.name}: left out, lossopt has no {needs} yet")
-            continue
         for dtype in of.dtypes:
             yield Cell("training", of.name, dtype, of.shape, partial(_train_of, of, dtype), "train")

@@ -96,10 +96,10 @@ class Ours:
             engines = {"lossopt": "auto"} | ({"python": "python"} if "python" in op.of.beside else {})
             return {name: Work(trainer(engine)) for name, engine in engines.items()}
         penalties = [lo.L2(x) for x in np.geomspace(1e-6, 1e-3, op.of.strengths)]
-        grid = {"penalty": penalties, "optimizer": [op.make()]}
-        many = partial(lo.fit_many, op.X, op.y, op.loss, grid, batch_size=op.of.batch)  # type: ignore[attr-defined]
+        grid: dict[str, list[Any]] = {"penalty": penalties, "optimizer": [op.make()]}
+        many = partial(lo.fit_many, op.X, op.y, op.loss, grid, batch_size=op.of.batch)
         return {
-            "lossopt": Work(many, lambda models: models[0].params.values()),
+            "lossopt": Work(many, lambda fits: fits.models[0].params.values()),
             "one": Work(lambda: trainer(penalty=penalties[0])(), lambda result: result[1:]),
         }
 
