@@ -332,7 +332,7 @@ DOORS = {
     "penalties.prox": lambda a: (a.out, 0.1, 0.9),
     "updates.step": lambda a: (*a.step, 1, 1.0, np.inf, (0.0,), (0.0,)),
     "updates.norm": lambda a: (a.step[1],),
-    "loop.permutation": lambda a: (np.empty(2**20, np.int64), 0, 0),
+    "loop.permutation": lambda a: (np.empty(2**20, np.int64), 0, 0, 2**20),
     **{f"math.{name}": lambda a: (a.x, a.out) for name in FUNCTIONS},
 }
 
