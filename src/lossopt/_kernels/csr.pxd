@@ -127,13 +127,17 @@ cdef inline Py_ssize_t sparse_columns(const sparse_t* t, const index_t* at, int6
     cdef int64_t last = -1, j
     cdef Py_ssize_t i, p, r, word, m = 0
     if t.n == 1:
-        p = t.begin[0]
-        while p < t.end[0] and at[p] > last:
-            last = at[p]
-            columns[p - t.begin[0]] = last
-            p += 1
-        if p >= t.end[0]:
-            return p - t.begin[0]
+        at += t.begin[0]
+        m = t.end[0] - t.begin[0]
+        for i in range(m):
+            if at[i] <= last:
+                break
+            last = at[i]
+            columns[i] = last
+        else:
+            return m
+        at -= t.begin[0]
+        m = 0
     for r in range(t.n):
         for p in range(t.begin[r], t.end[r]):
             j = at[p]

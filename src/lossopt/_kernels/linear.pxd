@@ -11,26 +11,36 @@ from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
-    AWAY = 48           # rows between the one that is found and the one that is asked for,
-    SHORT = 512         # where a row has no more bytes: the processor sees longer ones coming
+    FAR = 32            # rows between the one at work and the one that is asked for, up to SHORT bytes a row;
+    NEAR = 16           # so many up to LONG bytes: the processor sees longer ones coming
+    SHORT = 4096
+    LONG = 16384
 
 
 cdef inline void find(Py_ssize_t n, Py_ssize_t d, const floating* x, const int64_t* order, Py_ssize_t left,
-                      const floating** at) noexcept nogil:
-    """Where n rows of x (n, d) stand, or those that order names; of the `left` numbers of order, later ones are asked for."""
-    cdef Py_ssize_t i, line, bytes_ = d * <Py_ssize_t>sizeof(floating)
-    cdef const char* next_
+                      const floating** at, const floating** ask) noexcept nogil:
+    """Where n rows of x (n, d) stand, or those that order names. Later rows of the `left` that order has are asked for, one
+    for each; or ask says which, itself where there is none."""
+    cdef Py_ssize_t i, line, bytes_ = d * <Py_ssize_t>sizeof(floating), away = FAR if bytes_ <= SHORT else NEAR
+    cdef const floating* next_
     if order == NULL:
         for i in range(n):
             at[i] = x + i * d
+            if ask != NULL:
+                ask[i] = at[i]
         return
+    if bytes_ > LONG:
+        away = left
     for i in range(n):
-        at[i] = x + order[i] * d
-        if bytes_ <= SHORT and i + AWAY < left:
-            next_ = <const char*>(x + order[i + AWAY] * d)
-            for line in range(0, bytes_, 64):
-                prefetch(next_ + line)
-            prefetch(next_ + bytes_ - 1)
+        at[i] = next_ = x + order[i] * d
+        if i + away < left:
+            next_ = x + order[i + away] * d
+            if ask == NULL:
+                for line in range(0, bytes_, 64):
+                    prefetch(<const char*>next_ + line)
+                prefetch(next_ + d - 1)
+        if ask != NULL:
+            ask[i] = next_
 
 
 cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, const floating* last) noexcept nogil:
@@ -65,24 +75,32 @@ cdef inline void turn(Py_ssize_t d, Py_ssize_t k, const floating* w, floating* s
 
 
 cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
+                       const floating* y0, const floating* y1, const floating* y2, const floating* y3,
                        const floating* side, floating* z) noexcept nogil:
-    """Four rows times a panel of turned weights: an output a lane, z (4, LANES)."""
+    """Four rows times a panel of turned weights: an output a lane, z (4, LANES). Rows y are asked for meanwhile."""
     cdef floating[LANES] a0
     cdef floating[LANES] a1
     cdef floating[LANES] a2
     cdef floating[LANES] a3
-    cdef Py_ssize_t i, j
+    cdef Py_ssize_t i, j, stop, start = 0, line = 64 // sizeof(floating)
     for i in range(LANES):
         a0[i] = 0
         a1[i] = 0
         a2[i] = 0
         a3[i] = 0
-    for j in range(d):
-        for i in range(LANES):    # hot
-            a0[i] = fma[floating](x0[j], side[j * LANES + i], a0[i])
-            a1[i] = fma[floating](x1[j], side[j * LANES + i], a1[i])
-            a2[i] = fma[floating](x2[j], side[j * LANES + i], a2[i])
-            a3[i] = fma[floating](x3[j], side[j * LANES + i], a3[i])
+    while start < d:
+        prefetch(y0 + start)
+        prefetch(y1 + start)
+        prefetch(y2 + start)
+        prefetch(y3 + start)
+        stop = min(start + line, d)
+        for j in range(start, stop):
+            for i in range(LANES):    # hot
+                a0[i] = fma[floating](x0[j], side[j * LANES + i], a0[i])
+                a1[i] = fma[floating](x1[j], side[j * LANES + i], a1[i])
+                a2[i] = fma[floating](x2[j], side[j * LANES + i], a2[i])
+                a3[i] = fma[floating](x3[j], side[j * LANES + i], a3[i])
+        start = stop
     for i in range(LANES):
         z[i] = a0[i]
         z[LANES + i] = a1[i]
@@ -90,16 +108,14 @@ cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, con
         z[3 * LANES + i] = a3[i]
 
 
-cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating* w,
-                         const floating* side, const floating* bias, floating* z) noexcept nogil:
-    """z (n, k) = n rows of d numbers times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1."""
+cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating** ask,
+                         const floating* w, const floating* side, const floating* bias, floating* z) noexcept nogil:
+    """z (n, k) = n rows of d numbers times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1.
+    Where k > 1, rows of ask, as many, are asked for meanwhile."""
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
     cdef floating zero = 0, b = zero if bias == NULL else bias[0]
-    cdef Py_ssize_t c, i, m, r, more, start, q = (n + 3) // 4
-    cdef const floating* x1
-    cdef const floating* x2
-    cdef const floating* x3
+    cdef Py_ssize_t c, i, m, r, r1, r2, r3, more, start, q = (n + 3) // 4
     if k == 1:
         for i in range(LANES):
             last[i] = w[d - LANES + i] if d >= LANES and i >= LANES - d % LANES else zero
@@ -111,11 +127,12 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
         # four rows a quarter apart: as many steady streams
         more = (n - 1 - r) // q
         # a missing row repeats the first: what it gives is not looked at, and each row's bits stay its own
-        x1 = x[r + (q if more > 0 else 0)]
-        x2 = x[r + (2 * q if more > 1 else 0)]
-        x3 = x[r + (3 * q if more > 2 else 0)]
+        r1 = r + (q if more > 0 else 0)
+        r2 = r + (2 * q if more > 1 else 0)
+        r3 = r + (3 * q if more > 2 else 0)
         for start in range((k + LANES - 1) // LANES):
-            panel[floating](d, x[r], x1, x2, x3, side + start * d * LANES, four)
+            panel[floating](d, x[r], x[r1], x[r2], x[r3], ask[r], ask[r1], ask[r2], ask[r3],
+                            side + start * d * LANES, four)
             m = min(<Py_ssize_t>LANES, k - start * LANES)
             for i in range(more + 1):
                 for c in range(m):
@@ -205,6 +222,9 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
     cdef floating[BLOCK] factor
     cdef floating[BLOCK] values
     cdef const floating* at[BLOCK]
+    cdef const floating* ask[BLOCK]
+    # products of several outputs take longer than their rows do to come
+    cdef const floating** later = ask if k > 1 else NULL
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL if grad_weight == NULL else z
     cdef Py_ssize_t m, r = 0, size = n if n <= 16 else pass_rows(d, k, sizeof(floating))
@@ -213,10 +233,10 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
         if weight != NULL:
             row_weight = weight + r
         if order == NULL:
-            find[floating](m, d, x + r * d, NULL, 0, at)
+            find[floating](m, d, x + r * d, NULL, 0, at, later)
         else:
-            find[floating](m, d, x, order + r, left - r, at)
-        forward[floating](m, d, k, at, w, side, bias, z)
+            find[floating](m, d, x, order + r, left - r, at, later)
+        forward[floating](m, d, k, at, ask, w, side, bias, z)
         weigh[floating](m, row_weight, scale, factor)
         rows[floating](loss, m, k, z, y + r * item, factor, values, gradient)
         add(value, total[floating](m, values, row_weight))

@@ -150,8 +150,9 @@ cdef void scores(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, co
                  const floating* bias, floating* out) noexcept nogil:
     """Of up to ROWS rows."""
     cdef const floating* rows[ROWS]
-    find[floating](n, d, x, NULL, 0, rows)
-    forward[floating](n, d, k, rows, w, side, bias, out)
+    cdef const floating* ask[ROWS]
+    find[floating](n, d, x, NULL, 0, rows, ask)
+    forward[floating](n, d, k, rows, ask, w, side, bias, out)
 
 
 cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, floating* side,
@@ -197,10 +198,11 @@ def predict(x, weight, bias, out):
 cdef void transposed(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g, floating* weight,
                      floating* bias, double* sums) noexcept nogil:
     cdef const floating* rows[ROWS]
+    cdef const floating* ask[ROWS]
     cdef Py_ssize_t j, m, r = 0
     while r < n:
         m = min(<Py_ssize_t>ROWS, n - r)
-        find[floating](m, d, x + r * d, NULL, 0, rows)
+        find[floating](m, d, x + r * d, NULL, 0, rows, ask)
         backward[floating](m, d, k, rows, g + r * k, sums, sums + k * d)
         r += m
     for j in range(k * d):
@@ -400,7 +402,7 @@ cdef Py_ssize_t sparse_touched(Loss loss, sparse_t* t, int64_t* places, double* 
     cdef floating* grad = <floating*>t.grad_weight
     cdef floating* bias = <floating*>t.grad_bias
     cdef double* sums
-    cdef Py_ssize_t own, c, i, j, m
+    cdef Py_ssize_t c, i, j, m, k = t.k
     sparse_layout(t)
     t.side = NULL
     t.values[0].total = t.values[0].rest = 0
@@ -410,14 +412,16 @@ cdef Py_ssize_t sparse_touched(Loss loss, sparse_t* t, int64_t* places, double* 
     sparse_chunk[floating, index_t](loss, t, 0, x, at)
     value[0] = t.values[0].total + t.values[0].rest
     m = sparse_columns[index_t](t, at, places)
-    for c in range(t.k):
+    for c in range(t.k - 1):
         # an output's columns behind those of the one before; the first ones say where all are, and come last
-        j = t.k - 1 - c
+        j = k - 1 - c
         for i in range(m):
-            own = places[i] * t.k + j
-            grad[j * m + i] = <floating>sums[own]
-            sums[own] = 0
+            grad[j * m + i] = <floating>sums[places[i] * k + j]
+            sums[places[i] * k + j] = 0
             places[j * m + i] = j * t.d + places[i]
+    for i in range(m):
+        grad[i] = <floating>sums[places[i] * k]
+        sums[places[i] * k] = 0
     for c in range(t.k):
         if bias != NULL:
             bias[c] = <floating>sums[t.k * t.d + c]

@@ -240,11 +240,12 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
     cdef floating* w = <floating*>p.touched
     cdef floating* own
     cdef floating* state[SLOTS]
+    cdef const int64_t* places = p.places
     cdef Py_ssize_t i, s, m = q.touched
     for s in range(q.update.slots + 1):
         own = <floating*>(q.params[0] if s == 0 else q.state[s - 1])
         for i in range(m):
-            w[s * m + i] = own[p.places[i]]
+            w[s * m + i] = own[places[i]]
         if s:
             state[s - 1] = w + s * m
     if floating is double:
@@ -254,7 +255,7 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
     for s in range(q.update.slots + 1):
         own = <floating*>(q.params[0] if s == 0 else q.state[s - 1])
         for i in range(m):
-            own[p.places[i]] = w[s * m + i]
+            own[places[i]] = w[s * m + i]
 
 
 cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nogil:

@@ -29,13 +29,13 @@ cdef extern from *:
     static inline uint32_t lossopt_bitsf(float x) { uint32_t i; memcpy(&i, &x, 4); return i; }
     static inline float lossopt_valuef(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
     #if defined(__GNUC__) || defined(__clang__)
-    #define lossopt_prefetch(address) __builtin_prefetch(address)
+    #define lossopt_prefetch(address) __builtin_prefetch(address, 0, 2)
     #define lossopt_ctz(x) __builtin_ctzll(x)
     #else
     static inline int lossopt_ctz(uint64_t x) { int i = 0; while (!(x >> i & 1)) i++; return i; }
     #if defined(_M_X64)
     #include <xmmintrin.h>
-    #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T0)
+    #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T1)
     #else
     #define lossopt_prefetch(address) ((void)(address))
     #endif
@@ -393,7 +393,6 @@ cdef inline double numbers_sum(Py_ssize_t n, const floating* x) noexcept nogil:
 
 cdef inline void add_squares(Py_ssize_t n, const floating* x, const int64_t* places, sum_t* s) noexcept nogil:
     """The squares of n numbers; with places, in ascending order, those of many that are zero elsewhere: the same sum."""
-    cdef lanes_t lanes
     cdef double[LANES] total
     cdef double[LANES] rest
     cdef double v, t
@@ -406,7 +405,7 @@ cdef inline void add_squares(Py_ssize_t n, const floating* x, const int64_t* pla
         rest[i] = 0
     if places != NULL:
         for j in range(n):
-            i = places[j] % LANES
+            i = places[j] & (LANES - 1)
             v = <double>x[j] * <double>x[j]
             t = total[i] + v
             rest[i] += v - (t - total[i])
@@ -426,7 +425,7 @@ cdef inline void add_squares(Py_ssize_t n, const floating* x, const int64_t* pla
                 t = total[i] + v * v
                 rest[i] += v * v - (t - total[i])
                 total[i] = t
-    for i in range(LANES):
-        lanes.total[i] = total[i]
-        lanes.rest[i] = rest[i]
-    add_lanes(s, &lanes)
+    v = lane_sum[double](total)
+    add(s, v)
+    # a total that is infinite has no rest
+    s.rest += lane_sum[double](rest) if v < INF else 0.0
