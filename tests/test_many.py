@@ -92,6 +92,28 @@ def test_each_ends_with_the_bits_of_a_trainer_of_its_own(data, k, sparse, dtype,
     assert all(optimizer.steps == 0 for optimizer in optimizers)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 15, 16, 17, 37, 64])
+@pytest.mark.parametrize("batch", [3, 60, 256, 300])
+def test_models_of_one_output_are_evaluated_together_with_the_bits_of_their_own(d, batch, dtype):
+    """More of them than lanes; rows of weight 0 that hold NaN; beyond 256 rows a batch, one after the other."""
+    rng = np.random.default_rng(d)
+    n = 310
+    X, weight = rng.standard_normal((n, d)).astype(dtype), rng.integers(0, 3, n).astype(float)
+    X[weight == 0] = np.nan
+    y = rng.standard_normal(n)
+    grid = {
+        "penalty": [lo.ElasticNet(s, 0.5) for s in np.geomspace(1e-4, 1, 9)],
+        "optimizer": [lo.SGD(lr=1e-3), lo.Adam()],
+    }
+    fits = lo.fit_many(X, y, lo.MSE(), grid, 2, None, weight, batch_size=batch, record="step")
+    assert len(fits) == 18
+    for candidate, trainer in zip(fits.candidates, fits.trainers, strict=True):
+        assert left(trainer) == left(
+            alone(X, y, lo.MSE(), candidate, 2, 1, None, weight, batch_size=batch, record="step")
+        )
+
+
 def test_they_can_go_on(data):
     X, y, *_ = data
     grid = {"optimizer": [lo.Adam(lr=0.1)], "penalty": [lo.L2(0.1), lo.L2(1.0)]}

@@ -131,6 +131,27 @@ ctypedef double (*pass_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k,
                             double* scratch) noexcept nogil
 
 
+cdef struct many_t:         # one of several models of one output that see the same rows
+    const void* sample_weight
+    const void* weight
+    const void* bias
+    double scale
+    void* grad_weight
+    void* grad_bias
+    double value            # what its pass would have returned
+
+# The passes of `count` models over up to MOST_TOGETHER rows of x, each with the bits of its own; rows that order names are
+# copied to `to` on the way. scratch holds as many doubles as many_size says.
+ctypedef Py_ssize_t (*many_size_t)(Py_ssize_t d, Py_ssize_t count) noexcept nogil
+ctypedef void (*many_f64)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const double* x, const int64_t* order,
+                          Py_ssize_t left, double* to, const char* y, many_t* models, double* scratch) noexcept nogil
+ctypedef void (*many_f32)(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const float* x, const int64_t* order,
+                          Py_ssize_t left, float* to, const char* y, many_t* models, double* scratch) noexcept nogil
+
+cdef enum:
+    MOST_TOGETHER = 256
+
+
 cdef struct sparse_t:       # an evaluation over CSR: row r is x[begin[r]:end[r]] in the columns at[begin[r]:end[r]]
     Py_ssize_t n, d, k, nnz
     const void* x
@@ -162,19 +183,25 @@ ctypedef double (*sparse_pass)(Loss loss, sparse_t* t) noexcept nogil
 ctypedef Py_ssize_t (*sparse_touch)(Loss loss, sparse_t* t, int64_t* places, double* value) noexcept nogil
 
 
+cdef struct pass_t:
+    scratch_t scratch_size
+    pass_f64 pass64
+    pass_f32 pass32
+    many_size_t many_size
+    many_f64 many64
+    many_f32 many32
+    sparse_room_t sparse_room
+    sparse_pass sparse64
+    sparse_pass sparse32
+    sparse_touch touch64
+    sparse_touch touch32
+
+
 cdef class Pass:
-    cdef scratch_t scratch_size
-    cdef pass_f64 pass64
-    cdef pass_f32 pass32
-    cdef sparse_room_t sparse_room
-    cdef sparse_pass sparse64
-    cdef sparse_pass sparse32
-    cdef sparse_touch touch64
-    cdef sparse_touch touch32
+    cdef pass_t c
 
     @staticmethod
-    cdef Pass of(scratch_t scratch_size, void* f64, void* f32, sparse_room_t sparse_room, sparse_pass sparse64,
-                 sparse_pass sparse32, sparse_touch touch64, sparse_touch touch32)
+    cdef Pass of(const pass_t* made)
 
 
 cdef class Problem:

@@ -194,14 +194,9 @@ cdef class Pass:
     """A level's pass over the rows of a linear objective, in both precisions."""
 
     @staticmethod
-    cdef Pass of(scratch_t scratch_size, void* f64, void* f32, sparse_room_t sparse_room, sparse_pass sparse64,
-                 sparse_pass sparse32, sparse_touch touch64, sparse_touch touch32):
+    cdef Pass of(const pass_t* made):
         cdef Pass self = Pass.__new__(Pass)
-        self.scratch_size = scratch_size
-        self.pass64, self.pass32 = <pass_f64>f64, <pass_f32>f32
-        self.sparse_room = sparse_room
-        self.sparse64, self.sparse32 = sparse64, sparse32
-        self.touch64, self.touch32 = touch64, touch32
+        self.c = made[0]
         return self
 
 
@@ -235,18 +230,18 @@ cdef class Problem:
             for i in range(3):
                 if shared(&b[1], &self.data[i]):
                     return None
-            scratch = <double*>malloc((self.objective.scratch_size(self.n, self.d, self.k) + 1) * sizeof(double))
+            scratch = <double*>malloc((self.objective.c.scratch_size(self.n, self.d, self.k) + 1) * sizeof(double))
             if scratch == NULL:
                 raise MemoryError
             with nogil:
                 if b[0].itemsize == 8:
-                    result = self.objective.pass64(
+                    result = self.objective.c.pass64(
                         self.loss, self.n, self.d, self.k, <const double*>self.data[0].buf, NULL, 0,
                         <const char*>self.data[1].buf, <const double*>self.data[2].buf, <const double*>b[0].buf,
                         <const double*>b[0].buf + weights if self.intercept else NULL, scale, <double*>b[1].buf,
                         <double*>b[1].buf + weights if self.intercept else NULL, scratch)
                 else:
-                    result = self.objective.pass32(
+                    result = self.objective.c.pass32(
                         self.loss, self.n, self.d, self.k, <const float*>self.data[0].buf, NULL, 0,
                         <const char*>self.data[1].buf, <const float*>self.data[2].buf, <const float*>b[0].buf,
                         <const float*>b[0].buf + weights if self.intercept else NULL, scale, <float*>b[1].buf,

@@ -4,8 +4,9 @@
 
 from cython cimport floating
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
 
-from lossopt._kernels.abi cimport Loss
+from lossopt._kernels.abi cimport Loss, many_t
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
 from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, prefetch, sum_t
 
@@ -143,12 +144,69 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
                 z[r * k + c] += bias[c]
 
 
+cdef inline void lanes_apart(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
+                             const floating* side, const floating* last, floating* z) noexcept nogil:
+    """Four rows times a panel of turned weights, z (4, LANES), each with the bits of `dot`: its lanes one after the other."""
+    cdef floating[LANES * 4 * LANES] parts
+    cdef floating[LANES] a0
+    cdef floating[LANES] a1
+    cdef floating[LANES] a2
+    cdef floating[LANES] a3
+    cdef const floating* own
+    cdef Py_ssize_t b, i, j, lane
+    for lane in range(LANES):
+        own = side + lane * LANES
+        for i in range(LANES):    # hot
+            a0[i] = x0[lane] * own[i]
+            a1[i] = x1[lane] * own[i]
+            a2[i] = x2[lane] * own[i]
+            a3[i] = x3[lane] * own[i]
+        for b in range(1, d // LANES):
+            own += LANES * LANES
+            j = b * LANES + lane
+            for i in range(LANES):    # hot
+                a0[i] = fma[floating](x0[j], own[i], a0[i])
+                a1[i] = fma[floating](x1[j], own[i], a1[i])
+                a2[i] = fma[floating](x2[j], own[i], a2[i])
+                a3[i] = fma[floating](x3[j], own[i], a3[i])
+        if d % LANES:
+            own = last + lane * LANES
+            j = d - LANES + lane
+            for i in range(LANES):    # hot
+                a0[i] = fma[floating](x0[j], own[i], a0[i])
+                a1[i] = fma[floating](x1[j], own[i], a1[i])
+                a2[i] = fma[floating](x2[j], own[i], a2[i])
+                a3[i] = fma[floating](x3[j], own[i], a3[i])
+        for i in range(LANES):
+            parts[lane * 4 * LANES + i] = a0[i]
+            parts[lane * 4 * LANES + LANES + i] = a1[i]
+            parts[lane * 4 * LANES + 2 * LANES + i] = a2[i]
+            parts[lane * 4 * LANES + 3 * LANES + i] = a3[i]
+    # the tree of lane_sum
+    for i in range(8 * 4 * LANES):    # hot
+        parts[i] += parts[i + 8 * 4 * LANES]
+    for i in range(4 * 4 * LANES):    # hot
+        parts[i] += parts[i + 4 * 4 * LANES]
+    for i in range(4 * LANES):    # hot
+        z[i] = (parts[i] + parts[2 * 4 * LANES + i]) + (parts[4 * LANES + i] + parts[3 * 4 * LANES + i])
+
+
 cdef inline void add_row(Py_ssize_t d, floating g, const floating* x, double* to) noexcept nogil:
     cdef Py_ssize_t j
     if g == <floating>0:
         return
     for j in range(d):    # hot
         to[j] += <double>(g * x[j])
+
+
+cdef inline void add_bias(Py_ssize_t n, const floating* g, double* bias) noexcept nogil:
+    """bias += the sum of n gradients of one output."""
+    cdef Py_ssize_t r
+    if n < 8:
+        for r in range(n):
+            bias[0] += <double>g[r]
+    else:
+        bias[0] += numbers_sum[floating](n, g)
 
 
 cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating* g,
@@ -174,9 +232,7 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
         for r in range(n):
             for c in range(k):
                 add_row[floating](d, g[r * k + c], x[r], weight + c * d)
-                if bias != NULL:
-                    bias[c] += <double>g[r * k + c]
-        return
+        q = 0
     for r in range(q):
         # a missing row is the first again, times nothing
         for i in range(8):
@@ -200,7 +256,7 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
                 to[j] += <double>fma[floating](g7, x7[j], fma[floating](g6, x6[j], fma[floating](g5, x5[j], fma[floating](
                     g4, x4[j], fma[floating](g3, x3[j], fma[floating](g2, x2[j], fma[floating](g1, x1[j], g0 * x0[j])))))))
     if bias != NULL and k == 1:
-        bias[0] += numbers_sum[floating](n, g)
+        add_bias[floating](n, g, bias)
     elif bias != NULL:
         for r in range(n):
             for c in range(k):
@@ -243,3 +299,106 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
         if gradient != NULL:
             backward[floating](m, d, k, at, gradient, grad_weight, grad_bias)
         r += size
+
+
+cdef inline void turn_many(Py_ssize_t d, Py_ssize_t count, const many_t* models, floating* side) noexcept nogil:
+    """The models' weights as `turn` gives those of outputs; behind them, as panels of LANES columns, what `last` is to `dot`."""
+    cdef floating* last = side + (count + LANES - 1) // LANES * LANES * d
+    cdef const floating* w
+    cdef floating zero = 0
+    cdef Py_ssize_t c, i, j, panel_
+    for c in range((count + LANES - 1) // LANES * LANES):
+        panel_ = c // LANES
+        w = <const floating*>models[min(c, count - 1)].weight
+        for j in range(d):
+            side[(panel_ * d + j) * LANES + c % LANES] = w[j] if c < count else zero
+        for i in range(LANES):
+            last[(panel_ * LANES + i) * LANES + c % LANES] = (
+                w[d - LANES + i] if c < count and d >= LANES and i >= LANES - d % LANES else zero)
+
+
+cdef inline void forward_many(Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const floating** x, const many_t* models,
+                              const floating* side, floating* z) noexcept nogil:
+    """The scores (count, n) of the models, with the bits of `forward`."""
+    cdef floating[4 * LANES] four
+    cdef const floating* last = side + (count + LANES - 1) // LANES * LANES * d
+    cdef const floating* p[4]
+    cdef floating bias
+    cdef Py_ssize_t c, i, m, start, r = 0
+    while r < n:
+        m = min(<Py_ssize_t>4, n - r)
+        for i in range(4):
+            # a missing row is the first again
+            p[i] = x[r + (i if i < m else 0)]
+        for start in range((count + LANES - 1) // LANES):
+            if d < LANES:
+                panel[floating](d, p[0], p[1], p[2], p[3], p[0], p[1], p[2], p[3], side + start * d * LANES, four)
+            else:
+                lanes_apart[floating](d, p[0], p[1], p[2], p[3], side + start * d * LANES, last + start * LANES * LANES, four)
+            for c in range(start * LANES, min(start * LANES + LANES, count)):
+                bias = (<const floating*>models[c].bias)[0]
+                for i in range(m):
+                    z[c * n + r + i] = four[i * LANES + c % LANES] + bias
+        r += 4
+
+
+cdef inline void collect(Py_ssize_t n, Py_ssize_t d, const floating* x, const int64_t* order, Py_ssize_t left, floating* to,
+                         const floating** at) noexcept nogil:
+    """find, and a copy of the rows that order names, since several models read them."""
+    cdef Py_ssize_t i
+    find[floating](n, d, x, order, left, at, NULL)
+    if order != NULL:
+        for i in range(n):
+            memcpy(to + i * d, at[i], d * sizeof(floating))
+            at[i] = to + i * d
+
+
+cdef inline void many_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const floating* x, const int64_t* order,
+                           Py_ssize_t left, floating* to, const char* y, many_t* models, double* scratch) noexcept nogil:
+    """What abi calls many_f64 and many_f32: the steps of objective_rows, block by block, for all models."""
+    cdef floating[BLOCK] factor
+    cdef floating[BLOCK] values
+    cdef const floating* at[BLOCK]
+    cdef const floating* weight
+    cdef double* sums = scratch
+    cdef floating* side = <floating*>(scratch + count * (d + 3))
+    cdef floating* z = side + many_side(d, count)
+    cdef floating* g = z + count * BLOCK
+    cdef floating* own
+    cdef sum_t* value
+    cdef Py_ssize_t c, i, m, r = 0, size = n if n <= 16 else pass_rows(d, 1, sizeof(floating))
+    cdef Py_ssize_t item = loss.target_size if loss.target_size else <Py_ssize_t>sizeof(floating)
+    # a model's: its gradient of weight, and of bias, and its value
+    memset(sums, 0, count * (d + 3) * sizeof(double))
+    turn_many[floating](d, count, models, side)
+    while r < n:
+        m = min(size, n - r)
+        if order == NULL:
+            collect[floating](m, d, x + r * d, NULL, 0, to, at)
+        else:
+            collect[floating](m, d, x, order + r, left - r, to + r * d, at)
+        forward_many[floating](m, d, count, at, models, side, z)
+        for c in range(count):
+            own = z + c * m
+            value = <sum_t*>(sums + count * (d + 1) + 2 * c)
+            weight = <const floating*>models[c].sample_weight
+            if weight != NULL:
+                weight += r
+            weigh[floating](m, weight, models[c].scale, factor)
+            rows[floating](loss, m, 1, own, y + r * item, factor, values, own)
+            add(value, total[floating](m, values, weight))
+            add_bias[floating](m, own, sums + count * d + c)
+            for i in range(m):
+                g[i * count + c] = own[i]
+        backward[floating](m, d, count, at, g, sums, NULL)
+        r += size
+    for c in range(count):
+        value = <sum_t*>(sums + count * (d + 1) + 2 * c)
+        models[c].value = value.total + value.rest
+        for i in range(d):
+            (<floating*>models[c].grad_weight)[i] = <floating>sums[c * d + i]
+        (<floating*>models[c].grad_bias)[0] = <floating>sums[count * d + c]
+
+
+cdef inline Py_ssize_t many_side(Py_ssize_t d, Py_ssize_t count) noexcept nogil:
+    return (count + LANES - 1) // LANES * LANES * (d + LANES)

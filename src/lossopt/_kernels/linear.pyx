@@ -11,10 +11,10 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memset
 
-from lossopt._kernels.abi cimport Loss, Pass, hold, release, sparse_t, threads
+from lossopt._kernels.abi cimport Loss, Pass, hold, many_t, pass_t, release, sparse_t, threads
 from lossopt._kernels.csr cimport *
 from lossopt._kernels.linear cimport *
-from lossopt._kernels.math cimport LANES, add, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, sum_t
 
 cdef enum:
     CHUNKS = 64         # at most so many partial gradients, whatever the number of threads
@@ -108,10 +108,23 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     return whole.total + whole.rest
 
 
+cdef Py_ssize_t many_size(Py_ssize_t d, Py_ssize_t count) noexcept nogil:
+    return count * (d + 3) + many_side(d, count) + 2 * count * BLOCK
+
+
+cdef void many(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const floating* x, const int64_t* order,
+               Py_ssize_t left, floating* to, const char* y, many_t* models, double* scratch) noexcept nogil:
+    many_rows[floating](loss, n, d, count, x, order, left, to, y, models, scratch)
+
+
 def objective_pass():
     """The pass of `value_and_grad` itself, for those who call it by address."""
-    return Pass.of(scratch_size, <void*>run[double], <void*>run[float], sparse_room, sparse_pass64, sparse_pass32,
-                   sparse_touch64, sparse_touch32)
+    cdef pass_t c
+    c.scratch_size, c.pass64, c.pass32 = scratch_size, run[double], run[float]
+    c.many_size, c.many64, c.many32 = many_size, many[double], many[float]
+    c.sparse_room, c.sparse64, c.sparse32 = sparse_room, sparse_pass64, sparse_pass32
+    c.touch64, c.touch32 = sparse_touch64, sparse_touch32
+    return Pass.of(&c)
 
 
 def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale):

@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, release, sparse_t, update_t
+from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, many_t, pass_t
+from lossopt._kernels.abi cimport release, sparse_t, update_t
 from lossopt._kernels.math cimport mixed, numbers_sum, prefetch, sum_t
 
 cdef inline uint64_t drawn(uint64_t* state) noexcept nogil:
@@ -103,6 +104,7 @@ cdef struct plan_t:     # what is the same for every model that sees the rows
     int64_t* batch_begin
     int64_t* batch_end
     double* scratch         # the pass's
+    many_t* models          # those that are evaluated together, or NULL
     int64_t* places         # where the touched weights stand, and they and their gradient and state side by side
     char* touched
     Py_ssize_t most         # touched numbers
@@ -153,9 +155,9 @@ cdef inline void fetch(const plan_t* p, const int64_t* order, Py_ssize_t left, P
 
 
 cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
-    """The m rows of a batch: their numbers, where more than one model reads them, and what else they have."""
+    """The m rows of a batch: their numbers, where models read them one after the other, and what else they have."""
     cdef Py_ssize_t i, bytes_ = p.d * itemsize
-    if p.batch_x != NULL:
+    if p.batch_x != NULL and p.models == NULL:
         for i in range(m):
             memcpy(p.batch_x + i * bytes_, p.x + order[i] * bytes_, bytes_)
     for i in range(m):
@@ -173,10 +175,9 @@ cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t
 
 
 cdef const floating* weights(const plan_t* p, const member_t* q, const int64_t* order, Py_ssize_t row, Py_ssize_t m,
-                             const floating* like) noexcept nogil:
+                             floating* to) noexcept nogil:
     """The weights of m rows from number row on, in their order; NULL where there are none."""
     cdef const floating* all_ = <const floating*>q.weight
-    cdef floating* to = <floating*>p.batch_weight
     cdef Py_ssize_t i
     if all_ == NULL or order == NULL:
         return all_ if all_ == NULL else all_ + row
@@ -197,25 +198,38 @@ cdef void masses(const plan_t* p, member_t* q, const int64_t* order, Py_ssize_t 
     q.window_total = q.window_mass = 0
     for _ in range(b):
         m = min(p.batch, p.n - row)
-        q.window_mass += weighed[floating](p, m, weights[floating](p, q, order, row, m, like))
+        q.window_mass += weighed[floating](p, m, weights[floating](p, q, order, row, m, <floating*>p.batch_weight))
         row += m
 
 
-cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t m, const floating* x,
+cdef double scale_of(const plan_t* p, const member_t* q) noexcept nogil:
+    """What a gradient is multiplied by."""
+    return (1.0 / q.window_mass if q.window_mass != 0 else 0.0) if p.mean else 1.0
+
+
+cdef void join(member_t* q, double part, bint first, const floating* like) noexcept nogil:
+    """A batch's sum and gradient join those of the window."""
+    cdef floating* whole
+    cdef const floating* grad
+    cdef Py_ssize_t i, j
+    q.window_total += part
+    if not first:
+        for i in range(2):
+            whole, grad = <floating*>q.grads[i], <const floating*>q.more[i]
+            for j in range(q.sizes[i]):
+                whole[j] += grad[j]
+
+
+cdef void evaluate(plan_t* p, member_t* q, Loss loss, const pass_t* objective, Py_ssize_t m, const floating* x,
                    const int64_t* order, Py_ssize_t left, const char* y, const floating* weight, bint first) noexcept nogil:
     """A batch's part of the window's sum and gradient."""
-    cdef floating* grad = <floating*>(q.grads if first else q.more)[0]
-    cdef floating* bias = <floating*>(q.grads if first else q.more)[1]
-    cdef floating* whole
+    cdef void** grads = q.grads if first else q.more
     cdef sparse_t* t = &p.rows
-    cdef double scale = 1.0, part = 0
-    cdef Py_ssize_t i, j
-    if p.mean:
-        scale = 1.0 / q.window_mass if q.window_mass != 0 else 0.0
+    cdef double part = 0
     q.touched = -1
     if p.sparse:
-        t.y, t.sample_weight, t.scale = y, weight, scale
-        t.weight, t.bias, t.grad_weight, t.grad_bias = q.params[0], q.params[1], grad, bias
+        t.y, t.sample_weight, t.scale = y, weight, scale_of(p, q)
+        t.weight, t.bias, t.grad_weight, t.grad_bias = q.params[0], q.params[1], grads[0], grads[1]
         # where nothing happens to weights that no row touches, they need no look
         if t.nnz <= p.most and p.accumulate == 1 and q.update.rests and q.decay == 0 and q.l1[0] == 0 and q.l2[0] == 0:
             q.touched = (objective.touch64 if floating is double else objective.touch32)(loss, t, p.places, &part)
@@ -223,16 +237,35 @@ cdef void evaluate(plan_t* p, member_t* q, Loss loss, Pass objective, Py_ssize_t
             part = (objective.sparse64 if floating is double else objective.sparse32)(loss, t)
     elif floating is double:
         part = objective.pass64(loss, m, p.d, p.k, x, order, left, y, weight, <const double*>q.params[0],
-                                <const double*>q.params[1], scale, grad, bias, p.scratch)
+                                <const double*>q.params[1], scale_of(p, q), <double*>grads[0], <double*>grads[1], p.scratch)
     else:
         part = objective.pass32(loss, m, p.d, p.k, x, order, left, y, weight, <const float*>q.params[0],
-                                <const float*>q.params[1], scale, grad, bias, p.scratch)
-    q.window_total += part
-    if not first:
-        for i in range(2):
-            whole, grad = <floating*>q.grads[i], <floating*>q.more[i]
-            for j in range(q.sizes[i]):
-                whole[j] += grad[j]
+                                <const float*>q.params[1], scale_of(p, q), <float*>grads[0], <float*>grads[1], p.scratch)
+    join[floating](q, part, first, NULL)
+
+
+cdef void together(plan_t* p, member_t** members, Py_ssize_t count, Loss loss, const pass_t* objective, Py_ssize_t m,
+                   const floating* x, const int64_t* order, Py_ssize_t left, const char* y, bint first) noexcept nogil:
+    """evaluate, for all models that have not stopped; their sample weights are already in p.models."""
+    cdef member_t* q
+    cdef many_t* model = p.models
+    cdef Py_ssize_t i
+    for i in range(count):
+        q = members[i]
+        if not q.stopped:
+            q.touched = -1
+            model.weight, model.bias, model.scale = q.params[0], q.params[1], scale_of(p, q)
+            model.grad_weight, model.grad_bias = (q.grads if first else q.more)[0], (q.grads if first else q.more)[1]
+            model += 1
+    if floating is double:
+        objective.many64(loss, m, p.d, model - p.models, x, order, left, <double*>p.batch_x, y, p.models, p.scratch)
+    else:
+        objective.many32(loss, m, p.d, model - p.models, x, order, left, <float*>p.batch_x, y, p.models, p.scratch)
+    model = p.models
+    for i in range(count):
+        if not members[i].stopped:
+            join[floating](members[i], model.value, first, NULL)
+            model += 1
 
 
 cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, const floating* like) noexcept nogil:
@@ -316,8 +349,8 @@ cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nog
         q.told += 4
 
 
-cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t window, Py_ssize_t windows, Pass objective,
-                    Loss loss, const int64_t* order, const floating* like) noexcept nogil:
+cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t window, Py_ssize_t windows,
+                    const pass_t* objective, Loss loss, const int64_t* order, const floating* like) noexcept nogil:
     """So many windows from window on, or until no model is left that has not stopped; returns the next one."""
     cdef Py_ssize_t a, b, first, i, m, row, stop = window + windows, going = count
     cdef const floating* x
@@ -325,6 +358,9 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
     cdef const int64_t* rows
     cdef const char* y
     cdef member_t* q
+    cdef many_t* model
+    # models that are evaluated together have room for their weights each
+    cdef Py_ssize_t own = 0 if p.models == NULL else p.batch
     while window < stop and going:
         first = window * p.accumulate
         b = min(p.accumulate, p.batches - first)
@@ -345,23 +381,30 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
             else:
                 gather(p, order + row, m, p.n - row, sizeof(floating))
                 x, y, rows = <const floating*>p.x, p.batch_y, order + row
-                if p.batch_x != NULL:
+                if p.batch_x != NULL and p.models == NULL:
                     x, rows = <const floating*>p.batch_x, NULL
                 p.rows.begin, p.rows.end = p.batch_begin, p.batch_end
             if p.sparse:
                 p.rows.nnz = 0
                 for i in range(m):
                     p.rows.nnz += p.rows.end[i] - p.rows.begin[i]
+            model = p.models
             for i in range(count):
                 if not members[i].stopped:
                     q = members[i]
-                    weight = weights[floating](p, q, order, row, m, like)
+                    weight = weights[floating](p, q, order, row, m, <floating*>p.batch_weight + i * own)
                     if b == 1:
                         q.window_mass = weighed[floating](p, m, weight)
+                    if model != NULL:
+                        model.sample_weight = weight
+                        model += 1
+                        continue
                     evaluate[floating](p, q, loss, objective, m, x, rows, p.n - row, y, weight, a == 0)
                     if q.touched >= 0:
                         # places are those of this model until the next one
                         close[floating](p, q, like)
+            if model != NULL:
+                together[floating](p, members, count, loss, objective, m, x, rows, p.n - row, y, a == 0)
             row += m
         for i in range(count):
             if not members[i].stopped:
@@ -476,7 +519,7 @@ cdef class Stretch:
         memset(sizes, 0, sizeof(sizes))
         sizes[0] = len(members) * sizeof(member_t*)
         sizes[1] = rows * p.item
-        sizes[2] = rows * self.itemsize
+        sizes[2] = rows * self.itemsize * len(members)
         if p.sparse:
             p.rows.d, p.rows.k, p.rows.x, p.rows.at = p.d, k, p.x, self.data[2].buf
             p.rows.index = <int>self.data[2].itemsize
@@ -484,14 +527,17 @@ cdef class Stretch:
             # beyond, a look at every weight is cheaper
             p.most = min(most, p.d // 8)
             sizes[3] = sizes[4] = rows * sizeof(int64_t)
-            sizes[5] = objective.sparse_room(batch, p.d, k, most)
+            sizes[5] = objective.c.sparse_room(batch, p.d, k, most)
             sizes[6] = (p.d // 64 + p.d // 4096 + 2) * 8
             sizes[7] = (p.most * k + 1) * sizeof(int64_t)
             sizes[8] = p.most * k * (SLOTS + 1) * self.itemsize
         else:
-            sizes[3] = objective.scratch_size(batch, p.d, k) * sizeof(double)
+            sizes[3] = objective.c.scratch_size(batch, p.d, k) * sizeof(double)
             if len(members) > 1:
                 sizes[4] = rows * p.d * self.itemsize
+                if k == 1 and batch <= MOST_TOGETHER:
+                    sizes[3] = objective.c.many_size(p.d, len(members)) * sizeof(double)
+                    sizes[5] = len(members) * sizeof(many_t)
         self.room = <char*>calloc(sum([size // 64 * 64 + 128 for size in sizes]), 1)
         if self.room == NULL:
             raise MemoryError
@@ -507,6 +553,7 @@ cdef class Stretch:
         else:
             p.scratch = <double*>parts[3]
             p.batch_x = parts[4] if sizes[4] else NULL
+            p.models = <many_t*>parts[5] if sizes[5] else NULL
         for i, member in enumerate(members):
             self.each[i] = &member.c
             if member.params.itemsize != self.itemsize:
@@ -540,10 +587,10 @@ cdef class Stretch:
         try:
             with nogil:
                 if self.itemsize == 8:
-                    self.window = run[double](&self.plan, self.each, count, self.window, windows, self.objective, self.loss,
+                    self.window = run[double](&self.plan, self.each, count, self.window, windows, &self.objective.c, self.loss,
                                               <const int64_t*>b[0].buf, NULL)
                 else:
-                    self.window = run[float](&self.plan, self.each, count, self.window, windows, self.objective, self.loss,
+                    self.window = run[float](&self.plan, self.each, count, self.window, windows, &self.objective.c, self.loss,
                                              <const int64_t*>b[0].buf, NULL)
         finally:
             release(b, 1)
