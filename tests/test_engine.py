@@ -2,8 +2,10 @@
 
 import _thread
 import copy
+import pickle
 import random
 import signal
+import sys
 import threading
 from typing import ClassVar
 
@@ -305,3 +307,129 @@ def test_an_interrupt_between_stretches_leaves_a_run_that_can_go_on():
     broken.fit(X, y, epochs=3)
     assert broken.model.params["weight"].tobytes() == whole.model.params["weight"].tobytes()
     assert broken.history["train_loss"] == whole.history["train_loss"]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+def test_what_stops_a_model_on_wide_data_stops_it_there(engine):
+    """Where only the touched columns are looked at: the updates behind it are made when it goes on."""
+    rng = np.random.default_rng(1)
+    X, y = sparse(rng, 400, 4000, 4), rng.random(400)
+    y[150] = np.nan
+    trainer = lo.Trainer(lo.Linear(4000), lo.MSE(), lo.SGD(lr=0.1), batch_size=4, shuffle=False, engine=engine)
+    with pytest.raises(FloatingPointError, match=r"^update 38 was not made: the loss is nan"):
+        trainer.fit(X, y, epochs=2)
+    assert trainer._at.window == 37
+    trainer.resume(X, np.nan_to_num(y))
+    assert trainer.optimizer.steps == 200
+    with pytest.raises(ValueError, match=r"^X must have"):
+        trainer.fit(X[:, :10], y)
+
+
+class Interrupt(lo.Callback):
+    """At the end of an epoch."""
+
+    def __init__(self, at=None):
+        self.at = at
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == self.at:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+def test_early_stopping_goes_on_after_an_interrupt(engine):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, D))
+    y, held = X[:, 0] + rng.standard_normal(60), (X[::-1], X[::-1, 0] + rng.standard_normal(60))
+
+    def trainer(*callbacks):
+        early = lo.EarlyStopping(patience=6)
+        return lo.Trainer(
+            lo.Linear(D), lo.MSE(), lo.Adam(lr=0.05), batch_size=8, engine=engine, callbacks=(early, *callbacks)
+        )
+
+    whole = trainer()
+    whole.fit(X, y, 60, held)
+    assert whole.epochs < 60
+    for way in (lambda t: t, copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))):
+        broken = trainer(Interrupt(whole.epochs - 3))
+        with pytest.raises(KeyboardInterrupt):
+            broken.fit(X, y, 60, held)
+        best = broken.model.params["weight"].copy()
+        broken = way(broken)
+        broken.callbacks[1].at = None
+        broken.resume(X, y, held)
+        assert broken.history.stopped == whole.history.stopped
+        assert broken.history["val_loss"] == whole.history["val_loss"]
+        assert broken.model.params["weight"].tobytes() == whole.model.params["weight"].tobytes() == best.tobytes()
+
+
+def test_a_stop_is_kept_through_an_interrupt():
+    class Both(lo.Callback):
+        def on_batch_end(self, batch, logs):
+            if self.trainer.epochs == 1 and batch == 2 and not self.trainer.history.stopped:
+                self.trainer.stop("enough")
+                self.trainer.callbacks = ()
+                signal.raise_signal(signal.SIGINT)
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((N, D)), rng.standard_normal(N)
+    trainer = lo.Trainer(lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01), batch_size=8, callbacks=(Both(),))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, y, epochs=5)
+    trainer = copy.deepcopy(trainer)
+    trainer.resume(X, y)
+    assert (trainer.epochs, trainer.history.stopped) == (2, "enough")
+
+
+def test_resume_wants_the_rows_of_the_fit():
+    class Interrupt(lo.Callback):
+        def on_batch_end(self, batch, logs):
+            raise KeyboardInterrupt
+
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((N, D)), rng.standard_normal(N)
+    trainer = lo.Trainer(lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01), batch_size=8, callbacks=(Interrupt(),))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, y)
+    with pytest.raises(ValueError, match=r"^X must have the 83 rows of the fit to be resumed, got 40"):
+        trainer.resume(X[:40], y[:40])
+
+
+def test_a_missing_bar_leaves_nothing_begun(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    trainer = lo.Trainer(lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01))
+    with pytest.raises(ImportError, match=r"progress=True needs tqdm"):
+        trainer.fit(np.ones((4, D)), np.ones(4), epochs=3, progress=True)
+    trainer.resume(np.ones((4, D)), np.ones(4))
+    assert trainer.epochs == 0
+
+
+@pytest.mark.parametrize("size", [np.uint8(32), np.int8(5), np.uint64(7), 2**70])
+def test_counts_may_be_any_whole_numbers(size):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((400, D)), rng.standard_normal(400)
+    for accumulate in (1, np.uint8(3), 2**70):
+        both = []
+        for engine, kind in (("compiled", int), ("python", lambda x: x)):
+            trainer = lo.Trainer(
+                lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01), None, kind(size), kind(accumulate), engine=engine
+            )
+            trainer.fit(X, y)
+            both.append((trainer.model.params["weight"].tobytes(), trainer.optimizer.steps))
+        assert both[0] == both[1]
+
+
+def test_shuffle_is_true_false_or_a_word():
+    arguments = lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01)
+    for shuffle, error in ((1, TypeError), (np.ones(2), TypeError), ("block", ValueError), (None, TypeError)):
+        with pytest.raises(error, match=r"^shuffle must be"):
+            lo.Trainer(*arguments, shuffle=shuffle)
+    with pytest.raises(TypeError, match=r"^drop_last must be True or False, got 'no'"):
+        lo.Trainer(*arguments, drop_last="no")
+    with pytest.raises(ValueError, match=r"^record must be one of 'epoch', 'step'"):
+        lo.Trainer(*arguments, record=np.ones(2))
+    with pytest.raises(ValueError, match=r"^max_norm must be positive, got True"):
+        lo.Trainer(*arguments, max_norm=True)
+    assert lo.Trainer(*arguments, shuffle=np.True_).shuffle

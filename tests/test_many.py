@@ -238,7 +238,7 @@ SGD = [lo.SGD(lr=0.1)]
         ({"optimizer": SGD, "sample_weight": [[1.0]]}, {}, ValueError, "sample_weight must have shape"),
         ({"optimizer": SGD}, {"epochs": 0}, ValueError, "epochs must be a whole number, 1 or more"),
         ({"optimizer": SGD}, {"batch_size": 0}, ValueError, "batch_size must be a positive whole number"),
-        ({"optimizer": SGD}, {"callbacks": 0}, TypeError, "callbacks must be a sequence"),
+        ({"optimizer": SGD}, {"callbacks": 0}, TypeError, "callbacks has no place beside many models"),
         ({"optimizer": SGD}, {"validation": 0}, ValueError, "validation must be"),
     ],
 )
@@ -271,3 +271,79 @@ def test_x_and_y_must_belong_together(data):
         lo.fit_many(X, y[:-1], lo.MSE(), {"optimizer": SGD})
     with pytest.raises(TypeError, match=r"^loss must be an instance of lossopt's Loss"):
         lo.fit_many(X, y, 3, {"optimizer": SGD})
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+@pytest.mark.parametrize(("own", "of_X"), [(np.float32, np.float64), (np.float64, np.float32)])
+def test_weights_are_read_as_the_models_are(data, own, of_X, engine):
+    """A start of another precision than X: the weights follow the model."""
+    X, y, _, weight = data
+    candidate = {"optimizer": lo.SGD(lr=0.1), "model": lo.Linear(D, dtype=own)}
+    fits = lo.fit_many(X.astype(of_X), y, lo.BinaryCrossEntropy(), [candidate] * 2, 2, None, weight, engine=engine)
+    trainer = alone(X.astype(of_X), y, lo.BinaryCrossEntropy(), candidate, 2, 1, None, weight)
+    assert left(fits.trainers[1]) == left(trainer)
+    folds = np.arange(N) % 3
+    found = lo.cross_validate(X.astype(of_X), y, lo.BinaryCrossEntropy(), [candidate], folds, 2, engine=engine)
+    trainer = alone(X.astype(of_X), y, lo.BinaryCrossEntropy(), candidate, 2, 1, None, (folds != 1).astype(float))
+    assert found.val_loss[0, 1] == trainer.evaluate(X[folds == 1].astype(of_X), y[folds == 1])
+
+
+@pytest.mark.parametrize("engine", ["compiled", "python"])
+def test_one_that_failed_stands_where_it_failed(data, engine):
+    """The others go on without it, and it goes on from there."""
+    X, *_ = data
+    y = X[:, 0].copy()
+    y[40] = np.nan
+    grid = {"optimizer": [lo.SGD(lr=0.1)], "sample_weight": [np.ones(N), (np.arange(N) != 40).astype(float)]}
+    fits = lo.fit_many(X, y, lo.MSE(), grid, 2, engine=engine, batch_size=4, shuffle=False)
+    assert fits.failed[0].startswith("update 11 was not made: the loss is nan")
+    assert fits.best == 1
+    trainer = fits.trainers[0]
+    trainer.resume(X, np.nan_to_num(y), sample_weight=np.ones(N))
+    assert trainer.optimizer.steps == 42
+    assert trainer.history["seconds"][-1] > 0
+
+
+def test_nobody_is_best_where_all_failed(data):
+    X, _y, *_ = data
+    fits = lo.fit_many(X, np.full(N, np.nan), lo.MSE(), {"optimizer": SGD})
+    assert fits.best is None
+    assert "*" not in repr(fits)
+
+
+def test_a_fold_without_weight_says_nothing(data):
+    X, y, *_ = data
+    folds = np.arange(N) % 3
+    grid = {"optimizer": SGD, "sample_weight": [np.ones(N), (folds != 2).astype(float)]}
+    found = lo.cross_validate(X, y, lo.MSE(), grid, folds, 2)
+    assert np.isnan(found.val_loss).tolist() == [[False] * 3, [False, False, True]]
+    assert found.best == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda X, y, g: lo.fit_many(X, y, lo.MSE(), g, callbacks=()), TypeError, "callbacks has no place beside many"),
+        (lambda X, y, g: lo.fit_many(X, y, lo.MSE(), g, penalty=None), TypeError, "penalty stands in grid"),
+        (lambda X, y, g: lo.path(X, y, lo.MSE(), lo.L1(1.0), [1.0], SGD[0]), TypeError, "penalty must be a function"),
+        (lambda X, y, g: lo.path(X, y, lo.MSE(), lo.L1, 1.0, SGD[0]), TypeError, "strengths must be a list of numbers"),
+        (
+            lambda X, y, g: lo.cross_validate(X, y, lo.MSE(), g, seed=-1),
+            ValueError,
+            "Linear: seed must be a whole number",
+        ),
+        (lambda X, y, g: lo.cross_validate(X, y, lo.MSE(), g, 2.5), TypeError, "folds must be a whole number, or"),
+        (lambda X, y, g: lo.cross_validate(X, y, lo.MSE(), g, None), TypeError, "folds must be a whole number, or"),
+        (
+            lambda X, y, g: lo.cross_validate(X, y, lo.MSE(), g, np.arange(N) * 10**15),
+            ValueError,
+            "folds must be 0, 1, ...",
+        ),
+        (lambda X, y, g: lo.fit_many(X, y, lo.MSE(), g, validation=(X, y[1:])), ValueError, "validation: y must have"),
+        (lambda X, y, g: lo.fit_many(X, y, lo.MSE(), {3: SGD, "z": SGD}), ValueError, "grid has an unknown key 3;"),
+    ],
+)
+def test_sentences(data, call, error, message):
+    X, y, *_ = data
+    with pytest.raises(error, match=f"^{message}"):
+        call(X, y, {"optimizer": SGD})

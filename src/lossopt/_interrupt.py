@@ -26,7 +26,7 @@ class Interrupts:
     def __exit__(self, *error: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
-        if error[0] is None:
+        if not isinstance(error[1], KeyboardInterrupt):
             self.check()
 
     def _note(self, number: int, frame: FrameType | None) -> None:

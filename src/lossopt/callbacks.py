@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossopt._component import Component
+from lossopt._component import Component, _construct
 
 if TYPE_CHECKING:
     from lossopt.trainer import Trainer
@@ -31,6 +31,10 @@ class Callback(Component):
 
     def on_train_begin(self) -> None:
         """Before the first epoch of a fit."""
+
+    def on_train_resume(self) -> None:
+        """Before `Trainer.resume` goes on with an interrupted fit; does what `on_train_begin` does, unless said."""
+        self.on_train_begin()
 
     def on_train_end(self) -> None:
         """On every way out of a fit: last epoch, stop, exception, interrupt."""
@@ -91,7 +95,15 @@ class EarlyStopping(Callback):
         self.best = np.inf
         self.best_epoch: int | None = None
         self._params: dict[str, Array] | None = None
+        self._running: dict[str, Array] = {}  # what the best ones were put in place of
         self._bad = 0
+
+    def on_train_resume(self) -> None:
+        params = self.trainer.model.params
+        # unless somebody has changed them meanwhile
+        if self._params is not None and all(np.array_equal(params[name], x) for name, x in self._params.items()):
+            for name, x in self._running.items():
+                params[name][...] = x
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         if self.monitor not in logs:
@@ -110,5 +122,11 @@ class EarlyStopping(Callback):
 
     def on_train_end(self) -> None:
         if self._params is not None:
+            params = self.trainer.model.params
+            self._running = {name: x.copy() for name, x in params.items()}
             for name, x in self._params.items():
-                self.trainer.model.params[name][...] = x
+                params[name][...] = x
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("best", "best_epoch", "_params", "_running", "_bad")
+        return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, final
 
@@ -42,8 +43,8 @@ def _candidates(grid: Grid) -> list[Candidate]:
     if not made:
         raise ValueError("grid must hold at least one candidate")
     for candidate in made:
-        if unknown := candidate.keys() - _KEYS.keys():
-            raise ValueError(f"grid has an unknown key {min(unknown)!r}; there are {', '.join(_KEYS)}")
+        if unknown := [key for key in candidate if key not in _KEYS]:
+            raise ValueError(f"grid has an unknown key {unknown[0]!r}; there are {', '.join(_KEYS)}")
         if not isinstance(candidate.get("optimizer"), Optimizer):
             raise TypeError(f"grid must give each candidate an optimizer, got {candidate.get('optimizer')!r}")
     return made
@@ -64,6 +65,10 @@ class _Fit:
     ) -> None:
         if not isinstance(loss, Loss):
             raise TypeError(f"loss must be an instance of lossopt's Loss, got {loss!r}")
+        for name in options:
+            if name in _KEYS or name == "callbacks":
+                where = "has no place beside many models" if name == "callbacks" else "stands in grid"
+                raise TypeError(f"{name} {where}")
         self.candidates = _candidates(grid)
         self.X: Any = _arrays.matrix("X", X)
         self.y = np.asarray(y)
@@ -90,11 +95,15 @@ class _Fit:
             **self.options,
         )
 
-    def weights(self, candidate: Candidate) -> Array | None:
+    def weights(self, candidate: Candidate, trainer: Trainer) -> Array | None:
         """The sample weights of a candidate: those of all, times its own."""
-        given = (self.sample_weight, candidate.get("sample_weight"))
-        all_, own = (_arrays.weights("sample_weight", x, len(self.y), self.X.dtype) for x in given)
-        return own if all_ is None else all_ if own is None else all_ * own
+
+        def checked(x: Any) -> Array | None:
+            return _arrays.weights("sample_weight", x, len(self.y), np.dtype(trainer.model.dtype))
+
+        all_, own = checked(self.sample_weight), checked(candidate.get("sample_weight"))
+        with np.errstate(over="ignore"):
+            return own if all_ is None else all_ if own is None else checked(all_ * own)
 
     def run(
         self, trainers: list[Trainer], weights: list[Array | None], epochs: int, validation: tuple[Any, ...] | None
@@ -141,7 +150,10 @@ class _Fit:
             return
         batches = _Batches(trainers[0], data.X, data.n, epoch)
         entered = {i: trainers[i]._enter(batches) for i in going}
+        began = time.perf_counter()
         errors = lockstep([trainers[i] for i in going], data, [weights[i] for i in going], batches, check)
+        for at in entered.values():
+            at.seconds += time.perf_counter() - began
         for i, error in zip(going, errors, strict=True):
             if error is not None:
                 failed[i] = str(error)
@@ -149,14 +161,14 @@ class _Fit:
                 trainers[i]._leave(entered[i], held)
 
 
-def _shown(columns: Mapping[str, Sequence[Any]], best: int) -> str:
+def _shown(columns: Mapping[str, Sequence[Any]], best: int | None) -> str:
     """A table for reading; the best row has a star."""
     texts = [
         [name, *(f"{x:.6g}" if isinstance(x, float) else str(x) for x in column)] for name, column in columns.items()
     ]
     widths = [max(map(len, column)) for column in texts]
     rows = ("  ".join(x.rjust(w) for x, w in zip(row, widths, strict=True)) for row in zip(*texts, strict=True))
-    return "\n".join(f"{'*' if i == best + 1 else ' '} {row}" for i, row in enumerate(rows))
+    return "\n".join(f"{'*' if i - 1 == best else ' '} {row}" for i, row in enumerate(rows))
 
 
 def _varied(candidates: list[Candidate]) -> dict[str, list[Any]]:
@@ -170,9 +182,9 @@ def _varied(candidates: list[Candidate]) -> dict[str, list[Any]]:
     }
 
 
-def _least(values: Array) -> int:
-    """Where the smallest number stands; those that are none come last."""
-    return int(np.argmin(np.where(np.isfinite(values), values, np.inf)))
+def _least(values: Array) -> int | None:
+    """Where the smallest number stands, if there is a finite one."""
+    return int(np.argmin(np.where(np.isfinite(values), values, np.inf))) if np.isfinite(values).any() else None
 
 
 @final
@@ -192,8 +204,8 @@ class Fits:
     ----------
     train_loss, val_loss : array (K,)
         At the last epoch; NaN for one that failed. Without validation data val_loss is all NaN.
-    best : int
-        The candidate of least validation loss, or, without validation data, of least training loss.
+    best : int or None
+        The candidate of least validation loss, or, without validation data, of least training loss; None if all failed.
     table : dict of lists
         What differs between the candidates, their losses, and how many weights are 0; `pandas.DataFrame` takes it.
 
@@ -297,7 +309,8 @@ def fit_many(
     _check_epochs(epochs)
     fit = _Fit(X, y, loss, grid, sample_weight, n_outputs, options)
     trainers = [fit.trainer(candidate) for candidate in fit.candidates]
-    failed = fit.run(trainers, [fit.weights(candidate) for candidate in fit.candidates], int(epochs), validation)
+    weights = [fit.weights(*pair) for pair in zip(fit.candidates, trainers, strict=True)]
+    failed = fit.run(trainers, weights, int(epochs), validation)
     return Fits(fit.candidates, trainers, failed)
 
 
@@ -344,6 +357,10 @@ def path(
     >>> fits.table["zeros"]
     [1, 1, 3]
     """
+    if not callable(penalty):
+        raise TypeError(f"penalty must be a function of a strength, such as lo.L1, got {penalty!r}")
+    if np.ndim(strengths) != 1:
+        raise TypeError(f"strengths must be a list of numbers, got {strengths!r}")
     grid = [{"penalty": penalty(float(strength)), "optimizer": optimizer} for strength in strengths]
     return fit_many(X, y, loss, grid, epochs, validation, sample_weight, n_outputs, **options)
 
@@ -357,7 +374,8 @@ class CrossValidation:
     candidates : list of dict
         What each was given.
     val_loss : array (K, folds)
-        Of each candidate, on the rows of each fold, trained on all others; NaN where training failed.
+        Of each candidate, on the rows of each fold, trained on all others; NaN where training failed, or where no row
+        of the fold has weight.
     folds : array (n,)
         The fold of each row.
 
@@ -365,8 +383,8 @@ class CrossValidation:
     ----------
     mean, error : array (K,)
         Mean over the folds, and its standard error.
-    best : int
-        The candidate of least mean.
+    best : int or None
+        The candidate of least mean; None if all failed.
     table : dict of lists
         What differs between the candidates, mean and error; `pandas.DataFrame` takes it.
 
@@ -441,12 +459,12 @@ def cross_validate(
     """
     _check_epochs(epochs)
     fit = _Fit(X, y, loss, grid, sample_weight, n_outputs, options)
-    numbers = _folds(folds, len(fit.y), options.get("seed", 0))
+    first = [fit.trainer(candidate) for candidate in fit.candidates]
+    numbers = _folds(folds, len(fit.y), first[0].seed)
     count = int(numbers.max()) + 1
-    left = [(numbers != i).astype(fit.X.dtype) for i in range(count)]
-    pairs = [(candidate, i) for candidate in fit.candidates for i in range(count)]
-    trainers = [fit.trainer(candidate) for candidate, _ in pairs]
-    own = [fit.weights(candidate) for candidate in fit.candidates]
+    left = [(numbers != i).astype(first[0].model.dtype) for i in range(count)]
+    trainers = [fit.trainer(candidate) for candidate in fit.candidates for _ in range(count)]
+    own = [fit.weights(*pair) for pair in zip(fit.candidates, first, strict=True)]
     weights: list[Array | None] = [left[i] if w is None else w * left[i] for w in own for i in range(count)]
     failed = fit.run(trainers, weights, int(epochs), None)
     val_loss = np.full((len(fit.candidates), count), np.nan)
@@ -454,8 +472,9 @@ def cross_validate(
         rows = np.flatnonzero(numbers == i)
         X_part, y_part = fit.X[rows], fit.y[rows]
         for j, w in enumerate(own):
-            if failed[j * count + i] is None:
-                part = None if w is None else w[rows]
+            part = None if w is None else w[rows]
+            # a fold without weight has nothing to say
+            if failed[j * count + i] is None and (part is None or part.any()):
                 val_loss[j, i] = trainers[j * count + i].evaluate(X_part, y_part, part)
     return CrossValidation(fit.candidates, val_loss, numbers)
 
@@ -471,8 +490,10 @@ def _folds(folds: int | ArrayLike, n: int, seed: int) -> Array:
         numbers = np.empty(n, np.int64)
         numbers[order] = np.arange(n) % int(folds)
         return numbers
+    if np.ndim(folds) == 0:
+        raise TypeError(f"folds must be a whole number, or each row's, got {folds!r}")
     numbers = _arrays.labels("folds", folds, n)
-    counts = np.bincount(numbers) if n and numbers.min() >= 0 else np.zeros(1)
+    counts = np.bincount(numbers) if n and 0 <= numbers.min() <= numbers.max() < n else np.zeros(1)
     if len(counts) < 2 or not counts.all():
         raise ValueError("folds must be 0, 1, ..., two or more of them, each with at least one row")
     return numbers

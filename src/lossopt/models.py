@@ -268,7 +268,7 @@ class MLP(Component):
     ) -> None:
         if not isinstance(sizes, (Sequence, np.ndarray)) or len(sizes) < 2 or not all(map(_is_count, sizes)):
             raise ValueError(f"MLP: sizes must be at least two positive whole numbers, got {sizes!r}")
-        if activation not in _ACTIVATIONS:
+        if not isinstance(activation, str) or activation not in _ACTIVATIONS:
             raise ValueError(f"MLP: activation must be one of {', '.join(map(repr, _ACTIVATIONS))}, got {activation!r}")
         number = isinstance(dropout, (int, float, np.number)) and not isinstance(dropout, bool)
         if not number or not 0 <= dropout < 1:

@@ -100,10 +100,10 @@ class _Batches:
 
     def __init__(self, trainer: Trainer, X: Any, n: int, epoch: int) -> None:
         self.n = n
-        full = n if trainer.batch_size is None else trainer.batch_size
+        full = n if trainer.batch_size is None else int(trainer.batch_size)
         self.size = min(full, n)
-        self.accumulate = trainer.accumulate
         self.count = 0 if not n else n // full if trainer.drop_last else -(-n // full)
+        self.accumulate = min(int(trainer.accumulate), max(self.count, 1))
         self.windows = -(-self.count // self.accumulate)
         self.updates_per_t = 1.0 if trainer.schedule_unit == "step" else float(self.windows)
         self.order: Array | None = None
@@ -112,7 +112,7 @@ class _Batches:
         if trainer.shuffle and self.size < n:
             self.order = np.empty(n, np.int64)
             numbers = X.data.size if isinstance(X, CSR) else int(np.prod(X.shape))
-            block = n if trainer.shuffle is True else max(1, n * _BLOCK // max(numbers, 1))
+            block = n if trainer.shuffle != "blocks" else max(1, n * _BLOCK // max(numbers, 1))
             loop.permutation(self.order, trainer.seed, epoch, block)
 
     def window(self, i: int) -> list[Any]:
@@ -217,11 +217,15 @@ class Trainer(Component):
             ("engine", engine, ("auto", "python", "compiled")),
             ("on_nonfinite", on_nonfinite, ("raise", "skip")),
             ("record", record, ("epoch", "step")),
-            ("shuffle", shuffle, (True, False, "blocks")),
+            ("shuffle", shuffle if isinstance(shuffle, str) else "blocks", ("blocks",)),
         ):
-            if word not in words:
+            if not isinstance(word, str) or word not in words:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {word!r}")
-        if max_norm is not None and not (isinstance(max_norm, (int, float, np.number)) and max_norm > 0):
+        for name, truth in (("shuffle", shuffle), ("drop_last", drop_last)):
+            if not isinstance(truth, (bool, np.bool_)) and not (name == "shuffle" and isinstance(truth, str)):
+                raise TypeError(f"{name} must be True or False, got {truth!r}")
+        number = isinstance(max_norm, (int, float, np.integer, np.floating)) and not isinstance(max_norm, bool)
+        if max_norm is not None and not (number and max_norm > 0):
             raise ValueError(f"max_norm must be positive, got {max_norm!r}")
         if not isinstance(callbacks, Sequence):
             raise TypeError(f"callbacks must be a sequence of Callback, got {callbacks!r}")
@@ -296,7 +300,7 @@ class Trainer(Component):
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
-        return self._train(X, y, int(epochs), validation, sample_weight, progress)
+        return self._train(X, y, int(epochs), validation, sample_weight, progress, resumed=False)
 
     def resume(
         self,
@@ -322,8 +326,12 @@ class Trainer(Component):
         ------
         FloatingPointError
             As for `fit`.
+        ValueError
+            An epoch is under way, and these are not as many rows as it has.
         """
-        return self._train(X, y, self._left, validation, sample_weight, progress) if self._left else self.history
+        if not self._left:
+            return self.history
+        return self._train(X, y, self._left, validation, sample_weight, progress, resumed=True)
 
     def _train(
         self,
@@ -333,12 +341,17 @@ class Trainer(Component):
         validation: tuple[Any, ...] | None,
         sample_weight: ArrayLike | None,
         progress: bool,
+        resumed: bool,
     ) -> History:
         data, held = self._data(X, y, validation, sample_weight)
+        if resumed and self._at is not None and self._at.shape[0] != data.n:
+            raise ValueError(f"X must have the {self._at.shape[0]} rows of the fit to be resumed, got {data.n}")
         self._choose(data)
-        self._begin(epochs)
+        bar = _bar(epochs) if progress else None
+        self.history.stopped = None
+        if not resumed:
+            self._begin(epochs)
         with ExitStack() as ending:
-            bar = _bar(epochs) if progress else None
             if bar is not None:
                 ending.callback(bar.close)
             begun: list[Callback] = []
@@ -347,7 +360,7 @@ class Trainer(Component):
                 with Interrupts() as interrupts:
                     for callback in self.callbacks:
                         callback.trainer = self
-                        callback.on_train_begin()
+                        callback.on_train_resume() if resumed else callback.on_train_begin()
                         begun.append(callback)
                     while self._left:
                         logs = self._epoch(data, held, interrupts.check)
@@ -380,9 +393,14 @@ class Trainer(Component):
         if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
             raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
         data = _Data(self, X, y, sample_weight)
+        held = None
+        if validation is not None:
+            try:
+                held = _Data(self, *validation, *([None] if len(validation) == 2 else []))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"validation: {error}") from None
         if self.drop_last and data.n and self.batch_size is not None and data.n < self.batch_size:
             raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {data.n} rows")
-        held = None if validation is None else _Data(self, *validation, *([None] if len(validation) == 2 else []))
         return data, held
 
     def _choose(self, data: _Data) -> None:
@@ -393,8 +411,7 @@ class Trainer(Component):
         self.engine = "python" if obstacle is not None or self._wanted_engine == "python" else "compiled"
 
     def _begin(self, epochs: int) -> None:
-        self._left = epochs
-        self.history.stopped, self._stop = None, None
+        self._left, self._stop = epochs, None
 
     def _epoch(self, data: _Data, held: _Data | None, check: Callable[[], None]) -> dict[str, float]:
         """An epoch, or what is left of it; check is called wherever all is consistent, and may raise."""
@@ -471,7 +488,7 @@ class Trainer(Component):
         params = self._params()
         bound = self.optimizer._bound_to(params)
         self.optimizer._keep(bound)
-        grads, more = ([np.empty_like(x) for x in params.values()] for _ in range(2))
+        grads, more = ([np.zeros_like(x) for x in params.values()] for _ in range(2))
         l1, l2 = self.penalty._coefficients() if self.penalty is not None else (0.0, 0.0)
         member = loop.Member(
             self.optimizer._kernel,
@@ -484,14 +501,14 @@ class Trainer(Component):
             (l1, 0.0),
             (l2, 0.0),
         )
-        member.begin(self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
+        member.begin(at.window, self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
         return member, dict(zip(params, grads, strict=True))
 
-    def _follow(self, at: _Epoch, window: int, member: loop.Member, hyper: Array, told: Array | None) -> None:
+    def _follow(self, at: _Epoch, member: loop.Member, hyper: Array, told: Array | None) -> None:
         """Take over where a stretch of the compiled loop has come to."""
         done = member.steps - self.optimizer.steps
         self.optimizer.steps, self.skipped = member.steps, member.skipped
-        at.window, at.total, at.mass = window, member.total, member.mass
+        at.window, at.total, at.mass = member.window, member.total, member.mass
         if done:
             at.norm, at.lr = member.norm, float(hyper[done - 1, 0])
             if self.max_norm is not None:
@@ -607,7 +624,7 @@ class Trainer(Component):
         return super()._arguments() | {"engine": self._wanted_engine}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        names = ("history", "epochs", "skipped", "engine", "_at", "_left")
+        names = ("history", "epochs", "skipped", "engine", "_at", "_left", "_stop")
         state = {name: getattr(self, name) for name in names}
         return _construct, (type(self), self._arguments()), state
 
@@ -664,7 +681,7 @@ def lockstep(
             going = stretch.run(batches.order, hypers, told, count)
         finally:
             for trainer, at, member, hyper, rows in zip(trainers, epochs, members, hypers, told, strict=True):
-                trainer._follow(at, stretch.window, member, hyper, rows)
+                trainer._follow(at, member, hyper, rows)
         # at least one window a stretch
         pace = count * _AWAY / max(time.perf_counter() - began, 1e-9)
         first._pace = int(min(max(1, pace), 4 * count))

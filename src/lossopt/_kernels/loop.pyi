@@ -7,6 +7,7 @@ from lossopt._kernels.abi import Arrays, Loss, Pass, Update
 def permutation(order: NDArray[Any], seed: int, epoch: int, block: int) -> None: ...
 
 class Member:
+    window: int
     steps: int
     skipped: int
     norm: float
@@ -25,7 +26,7 @@ class Member:
         l1: tuple[float, ...],
         l2: tuple[float, ...],
     ) -> None: ...
-    def begin(self, steps: int, skipped: int, total: float, mass: float, norm: float) -> None: ...
+    def begin(self, window: int, steps: int, skipped: int, total: float, mass: float, norm: float) -> None: ...
 
 class Stretch:
     window: int

@@ -123,6 +123,7 @@ cdef struct member_t:   # a model in training
     # carried from one stretch to the next
     const double* hyper     # of the next update
     double* told            # where the next update is told, or NULL: sum of the loss, mass, norm, weights that are 0
+    Py_ssize_t window       # the next one
     int64_t steps           # updates done, ever
     int64_t skipped         # windows left out, ever
     double total            # running sums of the epoch
@@ -406,13 +407,14 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
             if model != NULL:
                 together[floating](p, members, count, loss, objective, m, x, rows, p.n - row, y, a == 0)
             row += m
+        going = 0
         for i in range(count):
+            if not members[i].stopped and members[i].touched < 0:
+                close[floating](p, members[i], like)
             if not members[i].stopped:
-                if members[i].touched < 0:
-                    close[floating](p, members[i], like)
-                going -= members[i].stopped
-        if going:
-            window += 1
+                members[i].window = window + 1
+                going += 1
+        window += going > 0
     return window
 
 
@@ -437,6 +439,8 @@ cdef class Member:
             raise ValueError("params, grads and state must match")
         hold(self.weight, (sample_weight,), ())
         self.held = True
+        if sample_weight is not None and self.weight[0].itemsize != params.itemsize:
+            raise ValueError("sample_weight and params must have one precision")
         q.update = &update.c
         q.params, q.grads, q.more, q.state = params.data, grads.data, more.data, state.data
         q.weight = <const char*>self.weight[0].buf
@@ -447,6 +451,11 @@ cdef class Member:
     def __dealloc__(self):
         if self.held:
             release(self.weight, 1)
+
+    @property
+    def window(self):
+        """The next one, or the one that stopped it."""
+        return self.c.window
 
     @property
     def steps(self):
@@ -473,9 +482,9 @@ cdef class Member:
         """The loss and the norm of the window that stopped it, or None."""
         return (self.c.bad_total, self.c.bad_norm) if self.c.stopped else None
 
-    def begin(self, int64_t steps, int64_t skipped, double total, double mass, double norm):
-        """Where it stands: updates done and left out, and the running sums of the epoch."""
-        self.c.steps, self.c.skipped = steps, skipped
+    def begin(self, Py_ssize_t window, int64_t steps, int64_t skipped, double total, double mass, double norm):
+        """Where it stands: the next window, updates done and left out, and the running sums of the epoch."""
+        self.c.window, self.c.steps, self.c.skipped = window, steps, skipped
         self.c.total, self.c.mass, self.c.norm = total, mass, norm
         self.c.stopped = False
 
@@ -558,6 +567,8 @@ cdef class Stretch:
             self.each[i] = &member.c
             if member.params.itemsize != self.itemsize:
                 raise ValueError("X and params must have one precision")
+            if member.c.weight != NULL and member.weight[0].len != p.n * self.itemsize:
+                raise ValueError("sample_weight must have a number a row")
 
     def __dealloc__(self):
         if self.held:
