@@ -433,3 +433,38 @@ def test_shuffle_is_true_false_or_a_word():
     with pytest.raises(ValueError, match=r"^max_norm must be positive, got True"):
         lo.Trainer(*arguments, max_norm=True)
     assert lo.Trainer(*arguments, shuffle=np.True_).shuffle
+
+
+@pytest.mark.parametrize(
+    ("dtype", "huge", "place"), [(np.float64, 1e160, 2), (np.float64, 1e150, 2), (np.float32, 1e30, 2)]
+)
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_gradients_whose_squares_overflow_are_seen_alike(dtype, huge, place, wide, batch):
+    """A finite loss and a finite gradient, but no finite norm: also where no norm is asked for."""
+    rng = np.random.default_rng(2)
+    X = np.zeros((N, 900 if wide else D))
+    X[:, : D - 1] = rng.standard_normal((N, D - 1))
+    X[17, place] = huge
+    y = rng.integers(0, 2, N) * 1.0
+    y[17] = 0.5  # whatever the sign of its score, its gradient is not small
+    if wide:
+        X = pytest.importorskip("scipy.sparse").csr_array(X)
+    both = []
+    for engine in ("python", "compiled"):
+        trainer = lo.Trainer(
+            lo.Linear(X.shape[1], dtype=dtype),
+            lo.BinaryCrossEntropy(),
+            lo.SGD(lr=1e-3),
+            batch_size=batch,
+            engine=engine,
+        )
+        try:
+            trainer.fit(X, y)
+            error = ""
+        except FloatingPointError as refused:
+            error = str(refused)
+        params = {name: x.tobytes() for name, x in trainer.model.params.items()}
+        both.append((error, params, trainer.optimizer.steps, trainer.history.keys() and trainer.history["grad_norm"]))
+    assert both[0] == both[1]
+    assert ("the norm of the gradient is inf" in both[0][0]) == (huge == 1e160)

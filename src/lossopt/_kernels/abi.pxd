@@ -102,6 +102,10 @@ ctypedef void (*update_f32)(const update_t* update, const folded_t* folded, cons
 ctypedef void (*squares_f64)(Py_ssize_t n, const double* g, const int64_t* places, sum_t* sum) noexcept nogil
 ctypedef void (*squares_f32)(Py_ssize_t n, const float* g, const int64_t* places, sum_t* sum) noexcept nogil
 
+# Whether the sum of the squares is finite for sure.
+ctypedef bint (*calm_f64)(Py_ssize_t n, const double* g) noexcept nogil
+ctypedef bint (*calm_f32)(Py_ssize_t n, const float* g) noexcept nogil
+
 cdef struct update_t:
     prepare_t prepare
     apply_f64 bare64        # where nothing is folded in
@@ -112,6 +116,8 @@ cdef struct update_t:
     update_f32 update32
     squares_f64 squares64
     squares_f32 squares32
+    calm_f64 calm64
+    calm_f32 calm32
     int hypers
     int slots
     bint rests              # what has no gradient, no decay and no penalty stays as it is

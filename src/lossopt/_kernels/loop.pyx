@@ -128,7 +128,7 @@ cdef struct member_t:   # a model in training
     int64_t skipped         # windows left out, ever
     double total            # running sums of the epoch
     double mass
-    double norm             # of the last update's gradient
+    double norm             # of the last update's gradient, where it was asked for
     bint stopped            # something is not finite, in the window where it stands: its loss and norm
     double bad_total
     double bad_norm
@@ -292,7 +292,7 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
             own[places[i]] = w[s * m + i]
 
 
-cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nogil:
+cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) noexcept nogil:
     """The end of a window: norm, judgement, update."""
     cdef sum_t square
     cdef folded_t folded
@@ -300,6 +300,7 @@ cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nog
     cdef const int64_t* places = NULL
     cdef Py_ssize_t[2] sizes
     cdef Py_ssize_t i, first = 0, zeros = 0
+    cdef bint asked
     cdef double norm
     sizes[0], sizes[1] = q.sizes[0], q.sizes[1]
     # a window whose rows all have weight 0 is no window
@@ -308,12 +309,18 @@ cdef void close(const plan_t* p, member_t* q, const floating* like) noexcept nog
     square.total = square.rest = 0
     if q.touched >= 0:
         sizes[0], places, first = q.touched, p.places, 1
+    # a norm that nobody asks for is not taken: the epoch's last one is told, and every window here makes an update
+    asked = last or p.skip or q.weight != NULL or q.told != NULL or q.max_norm < INFINITY
     if floating is double:
-        q.update.squares64(sizes[0], <const double*>q.grads[0], places, &square)
-        q.update.squares64(sizes[1], <const double*>q.grads[1], NULL, &square)
+        if asked or not (q.update.calm64(sizes[0], <const double*>q.grads[0])
+                         and q.update.calm64(sizes[1], <const double*>q.grads[1])):
+            q.update.squares64(sizes[0], <const double*>q.grads[0], places, &square)
+            q.update.squares64(sizes[1], <const double*>q.grads[1], NULL, &square)
     else:
-        q.update.squares32(sizes[0], <const float*>q.grads[0], places, &square)
-        q.update.squares32(sizes[1], <const float*>q.grads[1], NULL, &square)
+        if asked or not (q.update.calm32(sizes[0], <const float*>q.grads[0])
+                         and q.update.calm32(sizes[1], <const float*>q.grads[1])):
+            q.update.squares32(sizes[0], <const float*>q.grads[0], places, &square)
+            q.update.squares32(sizes[1], <const float*>q.grads[1], NULL, &square)
     norm = sqrt(square.total + square.rest)
     if not (q.window_total - q.window_total == 0 and norm - norm == 0):
         q.bad_total, q.bad_norm = q.window_total, norm
@@ -403,14 +410,14 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
                     evaluate[floating](p, q, loss, objective, m, x, rows, p.n - row, y, weight, a == 0)
                     if q.touched >= 0:
                         # places are those of this model until the next one
-                        close[floating](p, q, like)
+                        close[floating](p, q, first + b == p.batches, like)
             if model != NULL:
                 together[floating](p, members, count, loss, objective, m, x, rows, p.n - row, y, a == 0)
             row += m
         going = 0
         for i in range(count):
             if not members[i].stopped and members[i].touched < 0:
-                close[floating](p, members[i], like)
+                close[floating](p, members[i], first + b == p.batches, like)
             if not members[i].stopped:
                 members[i].window = window + 1
                 going += 1

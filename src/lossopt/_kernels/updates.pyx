@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, apply_f32, apply_f64, folded_t, prepare_t, threads, update_t
-from lossopt._kernels.math cimport INF, add_squares, sum_t
+from lossopt._kernels.math cimport INF, add_squares, calm, sum_t
 from lossopt._kernels.updates cimport *
 
 cdef enum:
@@ -21,6 +21,7 @@ cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint 
     c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
     c.update64, c.update32 = run[double], run[float]
     c.squares64, c.squares32 = squares[double], squares[float]
+    c.calm64, c.calm32 = quiet[double], quiet[float]
     c.hypers, c.slots, c.rests = hypers, slots, rests
     return Update.of(&c)
 
@@ -42,6 +43,10 @@ def adam_update():
 
 cdef void squares(Py_ssize_t n, const floating* g, const int64_t* places, sum_t* sum) noexcept nogil:
     add_squares[floating](n, g, places, sum)
+
+
+cdef bint quiet(Py_ssize_t n, const floating* g) noexcept nogil:
+    return calm[floating](n, g)
 
 
 cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
