@@ -434,11 +434,11 @@ cdef inline void add_squares(Py_ssize_t n, const floating* x, const int64_t* pla
 cdef inline bint calm(Py_ssize_t n, const floating* x) noexcept nogil:
     """Whether the squares of n numbers have a finite sum for sure, found faster than the sum."""
     cdef floating[LANES] a
-    cdef floating v, most = 1e155 if floating is double else 1
+    cdef floating v, zero = 0, most = 1e155 if floating is double else 1
     cdef Py_ssize_t b, i, m = n % LANES
     if n == 1:
         v = x[0] * most
-        return v - v == 0
+        return v - v == zero
     for i in range(LANES):
         a[i] = 0
     # what is not finite, or would not be so many times as large, leaves a NaN
@@ -452,4 +452,4 @@ cdef inline bint calm(Py_ssize_t n, const floating* x) noexcept nogil:
             if i < m:
                 v = x[n - m + i] * most
             a[i] += v - v
-    return lane_sum[floating](a) == 0
+    return lane_sum[floating](a) == zero
