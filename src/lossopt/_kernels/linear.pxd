@@ -8,7 +8,7 @@ from libc.string cimport memcpy, memset
 
 from lossopt._kernels.abi cimport Loss, many_t
 from lossopt._kernels.losses cimport ROWS, rows, total, weigh
-from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, prefetch, sum_t
+from lossopt._kernels.math cimport BLOCK, LANES, add, fma, lane_sum, numbers_sum, prefetch_far, sum_t
 
 cdef enum:
     WIDE = 32           # outputs that the passes below are made for; beyond, BLAS is faster
@@ -20,16 +20,10 @@ cdef enum:
 
 cdef inline void find(Py_ssize_t n, Py_ssize_t d, const floating* x, const int64_t* order, Py_ssize_t left,
                       const floating** at, const floating** ask) noexcept nogil:
-    """Where n rows of x (n, d) stand, or those that order names. Later rows of the `left` that order has are asked for, one
-    for each; or ask says which, itself where there is none."""
+    """Where the n rows of x that order names stand. Later ones of the `left` that order has are asked for, one for each; or
+    ask says which, itself where there is none."""
     cdef Py_ssize_t i, line, bytes_ = d * <Py_ssize_t>sizeof(floating), away = FAR if bytes_ <= SHORT else NEAR
     cdef const floating* next_
-    if order == NULL:
-        for i in range(n):
-            at[i] = x + i * d
-            if ask != NULL:
-                ask[i] = at[i]
-        return
     if bytes_ > LONG:
         away = left
     for i in range(n):
@@ -38,10 +32,17 @@ cdef inline void find(Py_ssize_t n, Py_ssize_t d, const floating* x, const int64
             next_ = x + order[i + away] * d
             if ask == NULL:
                 for line in range(0, bytes_, 64):
-                    prefetch(<const char*>next_ + line)
-                prefetch(next_ + d - 1)
+                    prefetch_far(<const char*>next_ + line)
+                prefetch_far(next_ + d - 1)
         if ask != NULL:
             ask[i] = next_
+
+
+cdef inline const floating* row(Py_ssize_t r, Py_ssize_t d, const floating* x, const floating** at) noexcept nogil:
+    """Row r of x (n, d), or of those that `at` has: an address that is read is known later than one that is computed."""
+    if at == NULL:
+        return x + r * d
+    return at[r]
 
 
 cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, const floating* last) noexcept nogil:
@@ -78,7 +79,8 @@ cdef inline void turn(Py_ssize_t d, Py_ssize_t k, const floating* w, floating* s
 cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
                        const floating* y0, const floating* y1, const floating* y2, const floating* y3,
                        const floating* side, floating* z) noexcept nogil:
-    """Four rows times a panel of turned weights: an output a lane, z (4, LANES). Rows y are asked for meanwhile."""
+    """Four rows times a panel of turned weights: an output a lane, z (4, LANES). Rows y, if not NULL, are asked for
+    meanwhile."""
     cdef floating[LANES] a0
     cdef floating[LANES] a1
     cdef floating[LANES] a2
@@ -90,10 +92,11 @@ cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, con
         a2[i] = 0
         a3[i] = 0
     while start < d:
-        prefetch(y0 + start)
-        prefetch(y1 + start)
-        prefetch(y2 + start)
-        prefetch(y3 + start)
+        if y0 != NULL:
+            prefetch_far(y0 + start)
+            prefetch_far(y1 + start)
+            prefetch_far(y2 + start)
+            prefetch_far(y3 + start)
         stop = min(start + line, d)
         for j in range(start, stop):
             for i in range(LANES):    # hot
@@ -109,20 +112,24 @@ cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, con
         z[3 * LANES + i] = a3[i]
 
 
-cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating** ask,
-                         const floating* w, const floating* side, const floating* bias, floating* z) noexcept nogil:
-    """z (n, k) = n rows of d numbers times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1.
-    Where k > 1, rows of ask, as many, are asked for meanwhile."""
+cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating** at,
+                         const floating** ask, const floating* w, const floating* side, const floating* bias,
+                         floating* z) noexcept nogil:
+    """z (n, k) = n rows (see `row`) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1. With
+    ask, as many rows, those are asked for meanwhile."""
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
     cdef floating zero = 0, b = zero if bias == NULL else bias[0]
     cdef Py_ssize_t c, i, m, r, r1, r2, r3, more, start, q = (n + 3) // 4
+    cdef const floating* y[4]
+    for i in range(4):
+        y[i] = NULL
     if k == 1:
         for i in range(LANES):
             last[i] = w[d - LANES + i] if d >= LANES and i >= LANES - d % LANES else zero
         # row by row: the processor foresees one steady stream, and works on the next rows meanwhile
         for r in range(n):
-            z[r] = dot[floating](d, x[r], w, last) + b
+            z[r] = dot[floating](d, row[floating](r, d, x, at), w, last) + b
         return
     for r in range(q):
         # four rows a quarter apart: as many steady streams
@@ -131,9 +138,11 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
         r1 = r + (q if more > 0 else 0)
         r2 = r + (2 * q if more > 1 else 0)
         r3 = r + (3 * q if more > 2 else 0)
+        if ask != NULL:
+            y[0], y[1], y[2], y[3] = ask[r], ask[r1], ask[r2], ask[r3]
         for start in range((k + LANES - 1) // LANES):
-            panel[floating](d, x[r], x[r1], x[r2], x[r3], ask[r], ask[r1], ask[r2], ask[r3],
-                            side + start * d * LANES, four)
+            panel[floating](d, row[floating](r, d, x, at), row[floating](r1, d, x, at), row[floating](r2, d, x, at),
+                            row[floating](r3, d, x, at), y[0], y[1], y[2], y[3], side + start * d * LANES, four)
             m = min(<Py_ssize_t>LANES, k - start * LANES)
             for i in range(more + 1):
                 for c in range(m):
@@ -209,9 +218,9 @@ cdef inline void add_bias(Py_ssize_t n, const floating* g, double* bias) noexcep
         bias[0] += numbers_sum[floating](n, g)
 
 
-cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating** x, const floating* g,
-                          double* weight, double* bias) noexcept nogil:
-    """weight (k, d) += g (n, k) transposed times n rows of d numbers, bias (k,) or NULL += the sum of g's rows; eight rows
+cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating** at,
+                          const floating* g, double* weight, double* bias) noexcept nogil:
+    """weight (k, d) += g (n, k) transposed times n rows (see `row`), bias (k,) or NULL += the sum of g's rows; eight rows
     at once."""
     cdef const floating* p[8]
     cdef floating[8] s
@@ -231,12 +240,12 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
     if n < 8:
         for r in range(n):
             for c in range(k):
-                add_row[floating](d, g[r * k + c], x[r], weight + c * d)
+                add_row[floating](d, g[r * k + c], row[floating](r, d, x, at), weight + c * d)
         q = 0
     for r in range(q):
         # a missing row is the first again, times nothing
         for i in range(8):
-            p[i] = x[r + (i * q if r + i * q < n else 0)]
+            p[i] = row[floating](r + (i * q if r + i * q < n else 0), d, x, at)
         x0, x1, x2, x3, x4, x5, x6, x7 = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
         for c in range(k):
             to = weight + c * d
@@ -288,16 +297,19 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
         m = min(size, n - r)
         if weight != NULL:
             row_weight = weight + r
+        # two calls each: the compiler makes a loop of its own for rows that stand in order
         if order == NULL:
-            find[floating](m, d, x + r * d, NULL, 0, at, later)
+            forward[floating](m, d, k, x + r * d, NULL, NULL, w, side, bias, z)
         else:
             find[floating](m, d, x, order + r, left - r, at, later)
-        forward[floating](m, d, k, at, ask, w, side, bias, z)
+            forward[floating](m, d, k, NULL, at, later, w, side, bias, z)
         weigh[floating](m, row_weight, scale, factor)
         rows[floating](loss, m, k, z, y + r * item, factor, values, gradient)
         add(value, total[floating](m, values, row_weight))
-        if gradient != NULL:
-            backward[floating](m, d, k, at, gradient, grad_weight, grad_bias)
+        if gradient != NULL and order == NULL:
+            backward[floating](m, d, k, x + r * d, NULL, gradient, grad_weight, grad_bias)
+        elif gradient != NULL:
+            backward[floating](m, d, k, NULL, at, gradient, grad_weight, grad_bias)
         r += size
 
 
@@ -332,7 +344,7 @@ cdef inline void forward_many(Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, cons
             p[i] = x[r + (i if i < m else 0)]
         for start in range((count + LANES - 1) // LANES):
             if d < LANES:
-                panel[floating](d, p[0], p[1], p[2], p[3], p[0], p[1], p[2], p[3], side + start * d * LANES, four)
+                panel[floating](d, p[0], p[1], p[2], p[3], NULL, NULL, NULL, NULL, side + start * d * LANES, four)
             else:
                 lanes_apart[floating](d, p[0], p[1], p[2], p[3], side + start * d * LANES, last + start * LANES * LANES, four)
             for c in range(start * LANES, min(start * LANES + LANES, count)):
@@ -346,11 +358,14 @@ cdef inline void collect(Py_ssize_t n, Py_ssize_t d, const floating* x, const in
                          const floating** at) noexcept nogil:
     """find, and a copy of the rows that order names, since several models read them."""
     cdef Py_ssize_t i
-    find[floating](n, d, x, order, left, at, NULL)
-    if order != NULL:
+    if order == NULL:
         for i in range(n):
-            memcpy(to + i * d, at[i], d * sizeof(floating))
-            at[i] = to + i * d
+            at[i] = x + i * d
+        return
+    find[floating](n, d, x, order, left, at, NULL)
+    for i in range(n):
+        memcpy(to + i * d, at[i], d * sizeof(floating))
+        at[i] = to + i * d
 
 
 cdef inline void many_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t count, const floating* x, const int64_t* order,
@@ -390,7 +405,7 @@ cdef inline void many_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t cou
             add_bias[floating](m, own, sums + count * d + c)
             for i in range(m):
                 g[i * count + c] = own[i]
-        backward[floating](m, d, count, at, g, sums, NULL)
+        backward[floating](m, d, count, NULL, at, g, sums, NULL)
         r += size
     for c in range(count):
         value = <sum_t*>(sums + count * (d + 1) + 2 * c)

@@ -162,10 +162,7 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
 cdef void scores(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, const floating* side,
                  const floating* bias, floating* out) noexcept nogil:
     """Of up to ROWS rows."""
-    cdef const floating* rows[ROWS]
-    cdef const floating* ask[ROWS]
-    find[floating](n, d, x, NULL, 0, rows, ask)
-    forward[floating](n, d, k, rows, ask, w, side, bias, out)
+    forward[floating](n, d, k, x, NULL, NULL, w, side, bias, out)
 
 
 cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, floating* side,
@@ -210,13 +207,10 @@ def predict(x, weight, bias, out):
 
 cdef void transposed(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* g, floating* weight,
                      floating* bias, double* sums) noexcept nogil:
-    cdef const floating* rows[ROWS]
-    cdef const floating* ask[ROWS]
     cdef Py_ssize_t j, m, r = 0
     while r < n:
         m = min(<Py_ssize_t>ROWS, n - r)
-        find[floating](m, d, x + r * d, NULL, 0, rows, ask)
-        backward[floating](m, d, k, rows, g + r * k, sums, sums + k * d)
+        backward[floating](m, d, k, x + r * d, NULL, g + r * k, sums, sums + k * d)
         r += m
     for j in range(k * d):
         weight[j] = <floating>sums[j]

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, many_t, pass_t
 from lossopt._kernels.abi cimport release, sparse_t, update_t
-from lossopt._kernels.math cimport mixed, numbers_sum, prefetch, sum_t
+from lossopt._kernels.math cimport mixed, numbers_sum, prefetch_far, sum_t
 
 cdef inline uint64_t drawn(uint64_t* state) noexcept nogil:
     state[0] += <uint64_t>0x9E3779B97F4A7C15
@@ -144,14 +144,14 @@ cdef inline void fetch(const plan_t* p, const int64_t* order, Py_ssize_t left, P
     """Ask for the row of CSR that is AHEAD rows away, if there are so many left."""
     cdef Py_ssize_t i, stop
     if left > 2 * AHEAD:
-        prefetch(p.begin + order[2 * AHEAD])
-        prefetch(p.end + order[2 * AHEAD])
+        prefetch_far(p.begin + order[2 * AHEAD])
+        prefetch_far(p.end + order[2 * AHEAD])
     if left > AHEAD:
         i = p.begin[order[AHEAD]]
         stop = min(p.end[order[AHEAD]], i + FETCHED)
         while i < stop:
-            prefetch(p.x + i * itemsize)
-            prefetch(<const char*>p.rows.at + i * p.rows.index)
+            prefetch_far(p.x + i * itemsize)
+            prefetch_far(<const char*>p.rows.at + i * p.rows.index)
             i += 64 // itemsize
 
 
@@ -163,7 +163,7 @@ cdef void gather(const plan_t* p, const int64_t* order, Py_ssize_t m, Py_ssize_t
             memcpy(p.batch_x + i * bytes_, p.x + order[i] * bytes_, bytes_)
     for i in range(m):
         if left > i + AHEAD:
-            prefetch(p.y + order[i + AHEAD] * p.item)
+            prefetch_far(p.y + order[i + AHEAD] * p.item)
         if p.item == 8:
             memcpy(p.batch_y + 8 * i, p.y + 8 * order[i], 8)
         else:

@@ -29,15 +29,18 @@ cdef extern from *:
     static inline uint32_t lossopt_bitsf(float x) { uint32_t i; memcpy(&i, &x, 4); return i; }
     static inline float lossopt_valuef(uint32_t i) { float x; memcpy(&x, &i, 4); return x; }
     #if defined(__GNUC__) || defined(__clang__)
-    #define lossopt_prefetch(address) __builtin_prefetch(address, 0, 2)
+    #define lossopt_prefetch(address) __builtin_prefetch(address)
+    #define lossopt_prefetch_far(address) __builtin_prefetch(address, 0, 2)
     #define lossopt_ctz(x) __builtin_ctzll(x)
     #else
     static inline int lossopt_ctz(uint64_t x) { int i = 0; while (!(x >> i & 1)) i++; return i; }
     #if defined(_M_X64)
     #include <xmmintrin.h>
-    #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T1)
+    #define lossopt_prefetch(address) _mm_prefetch((const char*)(address), _MM_HINT_T0)
+    #define lossopt_prefetch_far(address) _mm_prefetch((const char*)(address), _MM_HINT_T1)
     #else
     #define lossopt_prefetch(address) ((void)(address))
+    #define lossopt_prefetch_far(address) ((void)(address))
     #endif
     #endif
     #define lossopt_inf ((double)INFINITY)
@@ -58,6 +61,7 @@ cdef extern from *:
     double copysign_f64 "copysign"(double, double) noexcept nogil
     float copysign_f32 "copysignf"(float, float) noexcept nogil
     void prefetch "lossopt_prefetch"(const void* address) noexcept nogil
+    void prefetch_far "lossopt_prefetch_far"(const void* address) noexcept nogil    # to the second cache: more at a time
     const bint HAS_FMA "lossopt_has_fma"
     const double INF "lossopt_inf"
     const double NAN "lossopt_nan"
