@@ -52,13 +52,13 @@ def test_update(benchmark, request, side, row, dtype, size):
     update = getattr(kernels.updates, row.kernel)()
     w, g = (kernels.Arrays([rng.standard_normal(size).astype(dtype)], True) for _ in range(2))
     state = kernels.Arrays([np.ones(size, dtype) for _ in range(row.state)], True)
-    hyper = (1e-6, *row.hyper[1:])
+    settings, which = ((1e-6, *row.hyper[1:], 0.0, 0.0),), np.zeros(1, np.int64)
     measure(
         benchmark,
         request,
         side,
         size,
-        lambda: kernels.updates.step(update, w, g, state, hyper, 9, 1.0, np.inf, (0.0,), (0.0,)),
+        lambda: kernels.updates.step(update, w, g, state, settings, which, 9, 1.0, np.inf),
     )
 
 

@@ -36,6 +36,7 @@ BESIDE = {
     ("cli", "bench"),
     ("optimizers", "penalties"),
     ("optimizers", "schedules"),
+    ("penalties", "schedules"),
     ("history", "diagnosis"),
     ("many", "trainer"),
 }
@@ -57,7 +58,7 @@ FRAMEWORKS = {
 }
 LEAVES = LAYERS[1]
 # the classes made to be subclassed; every other one is final
-ABSTRACT = {"Component", "Loss", "Penalty", "Optimizer", "Schedule", "Callback"}
+ABSTRACT = {"Component", "Loss", "Penalty", "_Strong", "_Separable", "_Bounded", "Optimizer", "Schedule", "Callback"}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 files = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))

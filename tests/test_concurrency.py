@@ -294,7 +294,7 @@ def large():
         dense=dense,
         csr=_arrays.matrix("X", sp.csr_matrix(dense)),
         row=(np.ones((1, 16)), np.ones(1)),
-        step=(update, _kernels.Arrays([out], True), _kernels.Arrays([x], True), nothing, (0.1, 0, 0, 0, False)),
+        step=(update, _kernels.Arrays([out], True), _kernels.Arrays([x], True), nothing, ((0.1, 0, 0, 0, False, 0.0, 0.0),)),
     )
 
 
@@ -327,10 +327,14 @@ DOORS = {
     **{
         f"activations.{name}_back": lambda a: (a.x, a.out, np.empty(16), 0.5, 1) for name in ("relu", "tanh", "sigmoid")
     },
-    "penalties.value": lambda a: (a.x, 0.1, 0.1),
-    "penalties.add_grad": lambda a: (a.x, a.out, 0.1, 0.1),
-    "penalties.prox": lambda a: (a.out, 0.1, 0.9),
-    "updates.step": lambda a: (*a.step, 1, 1.0, np.inf, (0.0,), (0.0,)),
+    "penalties.value": lambda a: (a.x, None, 0.1, 0.1),
+    "penalties.add_grad": lambda a: (a.x, None, a.out, 0.1, 0.1),
+    "penalties.prox": lambda a: (a.out, None, 0.1, 0.9),
+    "penalties.box_add_grad": lambda a: (a.x, a.out, 0.0, 1.0),
+    "penalties.group_value": lambda a: (a.groups, a.x),
+    "penalties.group_add_grad": lambda a: (a.groups, a.x, a.out, 0.1),
+    "penalties.close": lambda a: (a.groups, a.out, 0.1),
+    "updates.step": lambda a: (*a.step, np.zeros(1, np.int64), 1, 1.0, np.inf),
     "updates.norm": lambda a: (a.step[1],),
     "loop.permutation": lambda a: (np.empty(2**20, np.int64), 0, 0, 2**20),
     **{f"math.{name}": lambda a: (a.x, a.out) for name in FUNCTIONS},

@@ -159,7 +159,7 @@ def test_a_total_of_ten_million_equal_numbers_is_exact(level, dtype):
     sums = {
         "sum": (kernels.losses.sum(x), Fraction(float(x[0]))),
         "loss": (kernels.losses.value_and_grad(loss, x, np.zeros_like(x), None, None, 1, 1.0), Fraction(square)),
-        "penalty": (kernels.penalties.value(x, 1.0, 0.0), Fraction(float(x[0]))),
+        "penalty": (kernels.penalties.value(x, None, 1.0, 0.0), Fraction(float(x[0]))),
         "norm": (kernels.updates.norm(arrays) ** 2 / 2, Fraction(float(x[0])) ** 2 / 2),
     }
     for name, (total, each) in sums.items():
@@ -486,17 +486,19 @@ def special(rng, n, dtype):
 @each_dtype
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize(("l1", "l2"), [(0.3, 0.0), (0.0, 0.3), (0.125, 0.375), (0.0, 0.0)])
-def test_penalties_equal_their_twins_to_the_bit(level, dtype, n, l1, l2):
+@pytest.mark.parametrize("factored", [False, True])
+def test_penalties_equal_their_twins_to_the_bit(level, dtype, n, l1, l2, factored):
     rng, penalties = np.random.default_rng(8), BUILT[level].penalties
     w, gradient = special(rng, n, dtype), special(rng, n, dtype)
-    assert_allclose(penalties.value(w, l1, l2), TWIN.penalties.value(w, l1, l2), rtol=1e-15)
+    factors = rng.exponential(size=n).astype(dtype) if factored else None
+    assert_allclose(penalties.value(w, factors, l1, l2), TWIN.penalties.value(w, factors, l1, l2), rtol=1e-15)
     got, expected = gradient.copy(), gradient.copy()
-    penalties.add_grad(w, got, l1, l2)
-    TWIN.penalties.add_grad(w, expected, l1, l2)
+    penalties.add_grad(w, factors, got, l1, l2)
+    TWIN.penalties.add_grad(w, factors, expected, l1, l2)
     assert_array_equal(got, expected)
     got, expected = w.copy(), w.copy()
-    penalties.prox(got, l1, 1 / (1 + 2 * l2))
-    TWIN.penalties.prox(expected, l1, 1 / (1 + 2 * l2))
+    penalties.prox(got, factors, l1, l2)
+    TWIN.penalties.prox(expected, factors, l1, l2)
     assert_array_equal(got, expected)
     assert not np.signbit(got[got == 0]).any()
 
@@ -508,7 +510,7 @@ def test_sums_give_the_same_bits_on_both_levels_with_fma(dtype):
     v3, v4 = (
         (
             BUILT[level].losses.sum(x),
-            BUILT[level].penalties.value(x, 0.3, 0.7),
+            BUILT[level].penalties.value(x, None, 0.3, 0.7),
             BUILT[level].updates.norm(BUILT[level].Arrays([x, x[:99]], False)),
         )
         for level in ("x86_v3", "x86_v4")
@@ -529,8 +531,8 @@ def stepped(kernels, row, dtype, sizes, l1=0.0, l2=0.0, scale=1.0, clip=np.inf, 
         grads = [special(rng, n, dtype) * dtype(10.0 ** (t - 3)) for n in sizes]
         held = kernels.Arrays(params, True), kernels.Arrays(grads, False), kernels.Arrays(state, True)
         # every other array is not penalized
-        coefficients = (tuple(c * (i % 2 == 0) for i in range(len(sizes))) for c in (l1, l2))
-        kernels.updates.step(update, *held, row.hyper, t, scale, clip, *coefficients)
+        settings, which = ((*row.hyper, l1, l2), (*row.hyper, 0.0, 0.0)), np.arange(len(sizes)) % 2
+        kernels.updates.step(update, *held, settings, which, t, scale, clip)
     return params + state
 
 

@@ -91,12 +91,13 @@ def _step_seconds(kernels: SimpleNamespace, objective: lo.Objective, make: str) 
     state = kernels.Arrays([np.zeros_like(x) for x in (weight, weight, bias, bias)], True)
     params, memory = kernels.Arrays([weight, bias], True), kernels.Arrays(grads, False)
     loss = getattr(kernels.losses, make)(*([1.0, 0.0] if make == "bce" else []))
-    update, hyper = kernels.updates.adam_update(), (1e-3, 0.9, 0.999, 1e-8, 0.0, False)
+    adam, which = (1e-3, 0.9, 0.999, 1e-8, 0.0, False), np.array([0, 1])
+    update, settings = kernels.updates.adam_update(), ((*adam, 0.0, 1e-3), (*adam, 0.0, 0.0))
     times = []
     for t in range(1, 301):
         began = time.perf_counter()
         kernels.linear.value_and_grad(loss, X, y, None, weight, bias, *grads, 1 / len(X))
-        kernels.updates.step(update, params, memory, state, hyper, t, 1.0, np.inf, (0.0, 0.0), (1e-3, 0.0))
+        kernels.updates.step(update, params, memory, state, settings, which, t, 1.0, np.inf)
         times.append(time.perf_counter() - began)
     return float(np.median(times))
 

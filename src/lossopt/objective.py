@@ -129,6 +129,8 @@ class Objective(Component):
             raise TypeError(f"loss must be a Loss, got {loss!r}")
         if penalty is not None and not isinstance(penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
+        if penalty is not None:
+            penalty._coefficients()
         loss._refuse_probabilities()
         self.X = _arrays.matrix("X", X)
         self.y = np.asarray(y)
@@ -267,10 +269,9 @@ class Objective(Component):
         w = _arrays.floats("w", w)
         value, gradient = self.data_value_and_grad(w, out)
         if self.penalty is not None:
-            weights = self.n_outputs * self.X.shape[1]
-            l1, l2 = self.penalty._coefficients()
-            value += _kernels.penalties.value(w[:weights], l1, l2)
-            _kernels.penalties.add_grad(w[:weights], gradient[:weights], l1, l2)
+            weight = self.unpack(w)[0]
+            value += self.penalty._value(weight)
+            self.penalty._add_grad(weight, self.unpack(gradient)[0])
         return value, gradient
 
     def __call__(self, w: ArrayLike) -> float:

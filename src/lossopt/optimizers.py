@@ -72,8 +72,11 @@ class _Bound:
         if shared is not None:
             first, second = (self._label(self.names[i]) for i in shared)
             raise ValueError(f"{first} overlaps {second}: each parameter needs memory of its own")
-        self.penalized = [self.keys is None or not _unpenalized(name) for name in self.names]
-        self.nothing = (0.0,) * len(arrays)
+        # the settings there are, and which one each array has; so far, whether the penalty acts
+        penalized = [self.keys is None or not _unpenalized(name) for name in self.names]
+        self.settings = list(dict.fromkeys(penalized))
+        self.which = np.array([self.settings.index(x) for x in penalized], dtype=np.int64)
+        self.closed: tuple[Penalty | None, list[Any] | None] = (None, None)
         # a single array, which need not be looked for
         self.alone = self.given[0] if self.keys is None and self.names == ["params"] else None
         self.state = [np.zeros(x.shape, self.dtype) for x in arrays for _ in kinds]
@@ -81,6 +84,16 @@ class _Bound:
 
     def _label(self, name: str) -> str:
         return name if name.startswith("params") else f"params[{name!r}]"
+
+    def closings(self, penalty: Penalty | None) -> list[Any] | None:
+        """How this penalty closes each array's step, where a soft threshold does not."""
+        if self.closed[0] is not penalty:
+            made = [
+                penalty._closing(self._label(name), x) if penalty is not None and self.settings[j] else None
+                for name, x, j in zip(self.names, self.arrays, self.which, strict=True)
+            ]
+            self.closed = penalty, made if any(x is not None for x in made) else None
+        return self.closed[1]
 
     def holds(self, params: Params) -> bool:
         """Whether these are the very arrays of the last step, under the same names."""
@@ -238,10 +251,10 @@ class Optimizer(Component, ABC):
         memory = bound.gradients(grads)
         hyper: tuple[Any, ...] = self._hyper()
         if not abi.plain(hyper) and any(isinstance(h, Schedule) for h in hyper):
-            hyper = tuple(self._table(np.array([t], dtype=np.float64))[0].tolist())
-        l1 = l2 = bound.nothing
-        if penalty is not None:
-            l1, l2 = (tuple(c if x else 0.0 for x in bound.penalized) for c in penalty._coefficients())
+            hyper = tuple(self._hypers(np.array([t], dtype=np.float64))[0].tolist())
+        acts = (0.0, 0.0) if penalty is None else penalty._coefficients(t)
+        settings = tuple(hyper + (acts if penalized else (0.0, 0.0)) for penalized in bound.settings)
+        closings = bound.closings(penalty)
         scale, norm = 1.0, 0.0
         if max_norm is not None or judge is not None:
             norm = float(_kernels.updates.norm(memory))
@@ -257,16 +270,21 @@ class Optimizer(Component, ABC):
             bound.memory,
             memory,
             bound.state_memory,
-            hyper,
+            settings,
+            bound.which,
             self.steps,
             scale,
             np.inf if clip_value is None else clip_value,
-            l1,
-            l2,
+            closings,
         )
         return hyper
 
-    def _table(self, t: Array) -> Array:
+    def _table(self, t: Array, bound: _Bound, penalty: Penalty | None) -> Array:
+        """The settings of the updates at the given t, a row each, lr first."""
+        hyper, acts = self._hypers(t), np.zeros((len(t), 2)) if penalty is None else penalty._table(t)
+        return np.hstack([part for x in bound.settings for part in (hyper, acts if x else np.zeros_like(acts))])
+
+    def _hypers(self, t: Array) -> Array:
         """The hyperparameters of the updates at the given t, a row each; what a schedule says is checked here."""
         hypers = self._hyper()
         table = np.empty((len(t), len(hypers)))

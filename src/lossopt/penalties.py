@@ -10,38 +10,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from lossopt import _arrays, _kernels
 from lossopt._component import Component
+from lossopt.schedules import Schedule
 
 __all__ = [
     "L1",
     "L2",
     "PENALTIES",
+    "Box",
     "ElasticNet",
+    "GroupL2",
+    "NonNegative",
     "Penalty",
 ]
 
 Array = NDArray[Any]
+Number = float | Schedule
 
 
 class Penalty(Component, ABC):
-    """What all penalties share: they are ``l1 * sum |w| + l2 * sum w**2``, each with coefficients of its own."""
+    """What all penalties share: a function of the weights that knows its gradient and its proximal step.
 
-    strength: float
-
-    def _strong(self, strength: float) -> None:
-        if not isinstance(strength, (int, float, np.number)) or not 0 <= strength < np.inf:
-            raise ValueError(f"{type(self).__name__}: strength must be finite and not negative, got {strength!r}")
-        self.strength = strength
-
-    @abstractmethod
-    def _coefficients(self) -> tuple[float, float]:
-        """l1 and l2."""
+    A strength that is a schedule is read at the updates done, as an optimizer's numbers are; `value`, `add_grad`, `prox`
+    and :class:`Objective` know no updates, and ask for a number.
+    """
 
     def value(self, w: ArrayLike) -> float:
         """The penalty of w.
 
         Parameters
         ----------
-        w : array of any shape
+        w : array
+            Of any shape; features are its last axis.
 
         Returns
         -------
@@ -49,13 +48,13 @@ class Penalty(Component, ABC):
 
         Raises
         ------
-        TypeError
-            w does not hold real numbers.
+        ValueError, TypeError
+            w does not hold real numbers, or has another number of features than the penalty was made for.
         """
-        return float(_kernels.penalties.value(_arrays.floats("w", w), *self._coefficients()))
+        return self._value(_arrays.floats("w", w))
 
     def add_grad(self, w: ArrayLike, grad: Array) -> None:
-        """Make grad, in place, the gradient of the sum: where w is 0, its least subgradient.
+        """Make grad, in place, the gradient of the sum: where the penalty has a kink, its least subgradient.
 
         Parameters
         ----------
@@ -72,10 +71,10 @@ class Penalty(Component, ABC):
         w = _arrays.floats("w", w, grad.dtype)
         if w.shape != grad.shape:
             raise ValueError(f"grad must have the shape of w, {w.shape}, got {_arrays.describe(grad)}")
-        _kernels.penalties.add_grad(w, grad, *self._coefficients())
+        self._add_grad(w, grad)
 
     def prox(self, w: Array, step: float) -> None:
-        """The proximal step, in place: ``soft(w, step * l1) / (1 + 2 * step * l2)``; zeros are +0.0.
+        """The proximal step, in place: w becomes the v that makes ``|v - w|**2 / 2 + step * penalty(v)`` least.
 
         Parameters
         ----------
@@ -91,20 +90,136 @@ class Penalty(Component, ABC):
         w = _arrays.written("w", w)
         if not isinstance(step, (int, float, np.number)) or not 0 <= step < np.inf:
             raise ValueError(f"step must be finite and not negative, got {step!r}")
+        self._prox(w, float(step))
+
+    def _at(self, t: float) -> Penalty:
+        """The penalty as it is at t, without schedules."""
+        return self
+
+    def _coefficients(self, t: float | None = None) -> tuple[float, float]:
+        """l1 and l2 at t, None where there is no update: what joins the step of an optimizer."""
+        return 0.0, 0.0
+
+    def _table(self, t: Array) -> Array:
+        """`_coefficients` at each of the given t, a row each."""
+        return np.broadcast_to(self._coefficients(0.0), (len(t), 2))
+
+    def _closing(self, label: str, w: Array) -> Any:
+        """What closes the steps of w where a soft threshold cannot, or None."""
+        return None
+
+    @abstractmethod
+    def _value(self, w: Array) -> float: ...
+
+    @abstractmethod
+    def _add_grad(self, w: Array, grad: Array) -> None: ...
+
+    @abstractmethod
+    def _prox(self, w: Array, step: float) -> None: ...
+
+
+def _spread(owner: Penalty, what: str, numbers: Array, label: str, w: Array) -> Array:
+    """A number a feature, as a number a coordinate of w; features are the last axis."""
+    if w.shape[-1:] != numbers.shape:
+        raise ValueError(
+            f"{type(owner).__name__}: {what} has {len(numbers)} features, and {label} has {_arrays.describe(w)}"
+        )
+    return np.ascontiguousarray(np.broadcast_to(numbers, w.shape))
+
+
+def _checked_factors(owner: Penalty, factors: ArrayLike | None) -> Array | None:
+    if factors is None:
+        return None
+    numbers = _arrays.floats("factors", factors, np.dtype(np.float64))
+    if numbers.ndim != 1 or not ((numbers >= 0) & (numbers < np.inf)).all():
+        raise ValueError(
+            f"{type(owner).__name__}: factors must be finite and not negative, one a feature, "
+            f"got {numbers if numbers.ndim == 1 else _arrays.describe(numbers)}"
+        )
+    return numbers
+
+
+class _Strong(Penalty, ABC):
+    """A penalty with a strength, and perhaps a factor a feature."""
+
+    strength: Number
+    factors: ArrayLike | None
+
+    def _made(self, strength: Number, factors: ArrayLike | None) -> None:
+        if not isinstance(strength, Schedule) and (
+            isinstance(strength, bool) or not isinstance(strength, (int, float, np.number)) or not 0 <= strength < np.inf
+        ):
+            raise ValueError(
+                f"{type(self).__name__}: strength must be finite and not negative, or a schedule, got {strength!r}"
+            )
+        self.strength = strength
+        self.factors = factors
+        self._factors = _checked_factors(self, factors)
+
+    @abstractmethod
+    def _ratios(self) -> tuple[float, float]:
+        """What of the strength is l1, and what l2."""
+
+    def _coefficients(self, t: float | None = None) -> tuple[float, float]:
+        if not isinstance(self.strength, Schedule):
+            l1, l2 = self._ratios()
+            return self.strength * l1, self.strength * l2
+        if t is None:
+            raise ValueError(f"{type(self).__name__}: strength is a schedule, and here is no update to read it at")
+        l1, l2 = self._table(np.array([t], dtype=np.float64))[0].tolist()
+        return l1, l2
+
+    def _table(self, t: Array) -> Array:
+        if not isinstance(self.strength, Schedule):
+            return super()._table(t)
+        strength = self.strength(t)
+        if not ((strength >= 0) & (strength < np.inf)).all():
+            raise ValueError(f"{type(self).__name__}: {self.strength!r} must stay finite and not negative as a strength")
+        return np.multiply.outer(strength, self._ratios())
+
+    def _at(self, t: float) -> Penalty:
+        if not isinstance(self.strength, Schedule):
+            return self
+        return type(self)(**{**self._arguments(), "strength": float(self.strength(t))})
+
+    def _each(self, label: str, w: Array) -> Array | None:
+        """A factor a coordinate of w, or None."""
+        if self._factors is None:
+            return None
+        return _spread(self, "factors", self._factors.astype(w.dtype), label, w)
+
+
+class _Separable(_Strong, ABC):
+    """``sum over features f of factor_f * (l1 * |w_f| + l2 * w_f**2)``."""
+
+    def _closing(self, label: str, w: Array) -> Any:
+        factors = self._each(label, w)
+        return None if factors is None else _kernels.penalties.soft_closing(np.empty_like(w), factors)
+
+    def _value(self, w: Array) -> float:
+        return float(_kernels.penalties.value(w, self._each("w", w), *self._coefficients()))
+
+    def _add_grad(self, w: Array, grad: Array) -> None:
+        _kernels.penalties.add_grad(w, self._each("w", w), grad, *self._coefficients())
+
+    def _prox(self, w: Array, step: float) -> None:
         l1, l2 = self._coefficients()
-        _kernels.penalties.prox(w, step * l1, 1 / (1 + 2 * step * l2))
+        _kernels.penalties.prox(w, self._each("w", w), step * l1, step * l2)
 
 
-class L2(Penalty):
+class L2(_Separable):
     """Ridge: ``strength * sum w**2``, without a half; gradient ``2 * strength * w``.
 
     Parameters
     ----------
-    strength : float, not negative
+    strength : float, not negative, or Schedule
+    factors : array (n_features,), optional
+        Multiplies the strength, feature by feature; 0 leaves a feature out of the penalty.
 
     Notes
     -----
-    Equal to torch's ``weight_decay = 2 * strength`` under plain gradient descent.
+    Equal to torch's ``weight_decay = 2 * strength`` under plain gradient descent. Proximal step:
+    ``w / (1 + 2 * step * strength)``.
     Source: chapter "Loss Functions and Optimization".
 
     Examples
@@ -114,22 +229,25 @@ class L2(Penalty):
     2.5
     """
 
-    def __init__(self, strength: float) -> None:
-        self._strong(strength)
+    def __init__(self, strength: Number, factors: ArrayLike | None = None) -> None:
+        self._made(strength, factors)
 
-    def _coefficients(self) -> tuple[float, float]:
-        return 0.0, self.strength
+    def _ratios(self) -> tuple[float, float]:
+        return 0.0, 1.0
 
 
-class L1(Penalty):
+class L1(_Separable):
     """Lasso: ``strength * sum |w|``; its proximal step makes weights exactly zero.
 
     Parameters
     ----------
-    strength : float, not negative
+    strength : float, not negative, or Schedule
+    factors : array (n_features,), optional
+        As L2's.
 
     Notes
     -----
+    Proximal step: the soft threshold ``sign(w) * max(|w| - step * strength, 0)``; zeros are +0.0.
     Source: chapter "Loss Functions and Optimization".
 
     Examples
@@ -141,25 +259,27 @@ class L1(Penalty):
     array([ 0. , -1.5])
     """
 
-    def __init__(self, strength: float) -> None:
-        self._strong(strength)
+    def __init__(self, strength: Number, factors: ArrayLike | None = None) -> None:
+        self._made(strength, factors)
 
-    def _coefficients(self) -> tuple[float, float]:
-        return self.strength, 0.0
+    def _ratios(self) -> tuple[float, float]:
+        return 1.0, 0.0
 
 
-class ElasticNet(Penalty):
+class ElasticNet(_Separable):
     """Elastic net: ``strength * (l1_ratio * sum |w| + (1 - l1_ratio) * sum w**2)``, without a half.
 
     Parameters
     ----------
-    strength : float, not negative
+    strength : float, not negative, or Schedule
     l1_ratio : float in [0, 1]
+    factors : array (n_features,), optional
+        As L2's.
 
     Notes
     -----
     scikit-learn and glmnet take half of the second term: their l1_ratio is ``r / (2 - r)`` for our r, and their
-    strength ours times ``2 - r`` (half that beside their halved squared error).
+    strength ours times ``2 - r`` (half that beside their halved squared error). Proximal step: L1's, then L2's.
     Source: chapter "Loss Functions and Optimization".
 
     Examples
@@ -169,14 +289,162 @@ class ElasticNet(Penalty):
     8.0
     """
 
-    def __init__(self, strength: float, l1_ratio: float) -> None:
-        self._strong(strength)
+    def __init__(self, strength: Number, l1_ratio: float, factors: ArrayLike | None = None) -> None:
+        self._made(strength, factors)
         if not isinstance(l1_ratio, (int, float, np.number)) or not 0 <= l1_ratio <= 1:
             raise ValueError(f"ElasticNet: l1_ratio must lie in [0, 1], got {l1_ratio!r}")
         self.l1_ratio = l1_ratio
 
-    def _coefficients(self) -> tuple[float, float]:
-        return self.strength * self.l1_ratio, self.strength * (1 - self.l1_ratio)
+    def _ratios(self) -> tuple[float, float]:
+        return self.l1_ratio, 1 - self.l1_ratio
 
 
-PENALTIES: dict[str, type[Penalty]] = {"l2": L2, "l1": L1, "elastic_net": ElasticNet}
+class GroupL2(_Strong):
+    """Group lasso: ``strength * sum over groups g of |w_g|``, Euclidean lengths; a group goes to zero as a whole.
+
+    Parameters
+    ----------
+    strength : float, not negative, or Schedule
+    groups : array (n_features,) of integers or strings
+        The group that each feature belongs to. With several outputs a group holds its features' weights to all of them.
+    factors : array (n_features,), optional
+        As L2's; the same within a group. ``np.sqrt(sizes)`` of each feature's group gives Yuan and Lin's weights.
+
+    Notes
+    -----
+    Proximal step: ``w_g * max(0, 1 - step * strength / |w_g|)``. An optimizer with a gain a_i of its own for each
+    coordinate takes the step in that metric: ``w_i / (1 + a_i * strength / s)``, with s the length that comes out.
+    Source: Yuan and Lin 2006.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.array([3.0, 4.0, 0.5])
+    >>> lo.GroupL2(1.0, groups=[0, 0, 1]).prox(w, step=1.0)
+    >>> w
+    array([2.4, 3.2, 0. ])
+    """
+
+    def __init__(self, strength: Number, groups: ArrayLike, factors: ArrayLike | None = None) -> None:
+        self._made(strength, factors)
+        self.groups = groups
+        ids = np.asarray(groups)
+        if ids.ndim != 1 or ids.dtype.kind not in "iuUS":
+            raise ValueError(f"GroupL2: groups must name a group for each feature, got {_arrays.describe(ids)}")
+        self._groups = np.unique(ids, return_inverse=True)[1].astype(np.int64)
+        if self._factors is not None:
+            if self._factors.shape != self._groups.shape:
+                raise ValueError(f"GroupL2: factors and groups must be of one length, got {len(self._factors)}, {len(ids)}")
+            first = np.zeros(self._groups.max(initial=-1) + 1)
+            first[self._groups] = self._factors
+            if (first[self._groups] != self._factors).any():
+                raise ValueError("GroupL2: factors must be the same within a group")
+
+    def _ratios(self) -> tuple[float, float]:
+        return 1.0, 0.0
+
+    def _closing(self, label: str, w: Array) -> Any:
+        return self._grouped(label, w, np.empty_like(w))
+
+    def _grouped(self, label: str, w: Array, gains: Array) -> Any:
+        groups = _spread(self, "groups", self._groups, label, w).reshape(-1)
+        factors = self._each(label, w)
+        members = np.argsort(groups, kind="stable").astype(np.int64)
+        begins = np.searchsorted(groups[members], np.arange(self._groups.max(initial=-1) + 2)).astype(np.int64)
+        return _kernels.penalties.group_closing(gains, np.ones_like(w) if factors is None else factors, members, begins)
+
+    def _value(self, w: Array) -> float:
+        return self._coefficients()[0] * float(_kernels.penalties.group_value(self._grouped("w", w, w.copy()), w))
+
+    def _add_grad(self, w: Array, grad: Array) -> None:
+        _kernels.penalties.group_add_grad(self._grouped("w", w, w.copy()), w, grad, self._coefficients()[0])
+
+    def _prox(self, w: Array, step: float) -> None:
+        _kernels.penalties.close(self._grouped("w", w, np.full_like(w, step)), w, self._coefficients()[0])
+
+
+class _Bounded(Penalty, ABC):
+    """0 between two bounds, infinity outside."""
+
+    @abstractmethod
+    def _bounds(self) -> tuple[float, float]: ...
+
+    def _closing(self, label: str, w: Array) -> Any:
+        return _kernels.penalties.box_closing(np.empty_like(w), np.ones_like(w), *self._bounds())
+
+    def _value(self, w: Array) -> float:
+        return np.inf if _kernels.losses.outside(w, *self._bounds()) else 0.0
+
+    def _add_grad(self, w: Array, grad: Array) -> None:
+        _kernels.penalties.box_add_grad(w, grad, *self._bounds())
+
+    def _prox(self, w: Array, step: float) -> None:
+        _kernels.penalties.close(self._closing("w", w), w, 0.0)
+
+
+class NonNegative(_Bounded):
+    """Weights that are not negative: 0 where they are not, infinity elsewhere; a step ends at ``max(w, 0)``.
+
+    Notes
+    -----
+    The projection is the same in every diagonal metric, and so for every optimizer that has one. Gradient: what pushes
+    a weight that is 0 below it is left out.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.array([-0.3, 2.0])
+    >>> lo.NonNegative().prox(w, step=1.0)
+    >>> w
+    array([0., 2.])
+    """
+
+    def __init__(self) -> None:
+        pass
+
+    def _bounds(self) -> tuple[float, float]:
+        return 0.0, np.inf
+
+
+class Box(_Bounded):
+    """Weights between two bounds: 0 inside, infinity outside; a step ends at the nearest point inside.
+
+    Parameters
+    ----------
+    low, high : float
+        ``low <= high``; infinite where there is no bound.
+
+    Notes
+    -----
+    As NonNegative, which is ``Box(0, inf)``.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.array([-3.0, 0.5, 2.0])
+    >>> lo.Box(-1.0, 1.0).prox(w, step=1.0)
+    >>> w
+    array([-1. ,  0.5,  1. ])
+    """
+
+    def __init__(self, low: float, high: float) -> None:
+        for name, bound in (("low", low), ("high", high)):
+            if isinstance(bound, bool) or not isinstance(bound, (int, float, np.number)) or np.isnan(bound):
+                raise ValueError(f"Box: {name} must be a number, got {bound!r}")
+        if not low <= high or low == np.inf or high == -np.inf:
+            raise ValueError(f"Box: low must not be above high, got {low!r} and {high!r}")
+        self.low = low
+        self.high = high
+
+    def _bounds(self) -> tuple[float, float]:
+        return float(self.low), float(self.high)
+
+
+PENALTIES: dict[str, type[Penalty]] = {
+    "l2": L2,
+    "l1": L1,
+    "elastic_net": ElasticNet,
+    "group_l2": GroupL2,
+    "non_negative": NonNegative,
+    "box": Box,
+}

@@ -427,7 +427,7 @@ class Trainer(Component):
                 self._python(data, batches, at, check)
         finally:
             at.seconds += time.perf_counter() - began
-        return self._leave(at, held)
+        return self._leave(at, held, batches.updates_per_t)
 
     def _enter(self, batches: _Batches) -> _Epoch:
         """Where this epoch stands."""
@@ -437,14 +437,15 @@ class Trainer(Component):
             self._at = _Epoch(batches.shape, self.skipped)
         return self._at
 
-    def _leave(self, at: _Epoch, held: _Data | None) -> dict[str, float]:
+    def _leave(self, at: _Epoch, held: _Data | None, updates_per_t: float) -> dict[str, float]:
         """The end of an epoch: what it has to tell."""
         began, epoch = time.perf_counter(), self.epochs
         # nothing but updates left out: there is no number to tell
         nothing = float("nan") if self.skipped > at.skipped else 0.0
         logs = {"train_loss": at.total / at.mass if at.mass else nothing}
         if self.penalty is not None:
-            logs["penalty"] = sum(self.penalty.value(x) for x in self._penalized())
+            now = self.penalty._at(self.optimizer.steps / updates_per_t)
+            logs["penalty"] = sum(now.value(x) for x in self._penalized())
         if held is not None:
             total, mass = self._look(held)
             logs["val_loss"] = total / mass if mass else 0.0
@@ -489,7 +490,6 @@ class Trainer(Component):
         bound = self.optimizer._bound_to(params)
         self.optimizer._keep(bound)
         grads, more = ([np.zeros_like(x) for x in params.values()] for _ in range(2))
-        l1, l2 = self.penalty._coefficients() if self.penalty is not None else (0.0, 0.0)
         member = loop.Member(
             self.optimizer._kernel,
             bound.memory,
@@ -498,11 +498,15 @@ class Trainer(Component):
             bound.state_memory,
             weight,
             np.inf if self.max_norm is None else self.max_norm,
-            (l1, 0.0),
-            (l2, 0.0),
+            bound.which,
+            bound.closings(self.penalty),
         )
         member.begin(at.window, self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
         return member, dict(zip(params, grads, strict=True))
+
+    def _table(self, t: Array) -> Array:
+        """What the compiled loop needs to know of the updates at the given t, a row each; lr first."""
+        return self.optimizer._table(t, self.optimizer._bound_to(self._params()), self.penalty)
 
     def _follow(self, at: _Epoch, member: loop.Member, hyper: Array, told: Array | None) -> None:
         """Take over where a stretch of the compiled loop has come to."""
@@ -675,7 +679,7 @@ def lockstep(
         began = time.perf_counter()
         count = min(first._pace, batches.windows - stretch.window)
         t = [(member.steps + np.arange(count)) / batches.updates_per_t for member in members]
-        hypers = [trainer.optimizer._table(times) for trainer, times in zip(trainers, t, strict=True)]
+        hypers = [trainer._table(times) for trainer, times in zip(trainers, t, strict=True)]
         told = [np.empty((count, 4)) if trainer.record == "step" else None for trainer in trainers]
         try:
             going = stretch.run(batches.order, hypers, told, count)

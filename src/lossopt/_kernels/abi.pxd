@@ -30,7 +30,8 @@ ctypedef void (*rows_f32)(const void* constants, Py_ssize_t n, Py_ssize_t k, con
 # An optimizer's family: prepare turns the hyperparameters of update number t (1, 2, ...) into the constants that its
 # functions take for each array, and returns the weight decay. What is folded into a step: g is multiplied by scale, clamped
 # to +-clip and gains decay * w before the moments see it; l1 times the step's own gain is the threshold of the closing soft
-# threshold. A function takes a folded_t, or any pointer where nothing is folded in.
+# threshold. A step that is left open for a penalty of another form to close adds 2 * l2 * factors * w besides, and leaves
+# each coordinate's gain behind. A function takes a folded_t, or any pointer where nothing is folded in.
 ctypedef double (*prepare_t)(const double* hyper, int64_t t, double* constants) noexcept nogil
 ctypedef void (*apply_f64)(const void* folded, const double* constants, Py_ssize_t n, double* w, const double* g,
                            double** state) noexcept nogil
@@ -63,6 +64,26 @@ cdef struct folded_t:
     double clip
     double decay        # weight decay, and 2 * l2 of the penalty
     double l1
+    double l2           # of an open step: its factors and gains, a number a coordinate
+    const void* factors
+    void* gains
+
+cdef struct closing_t
+
+# The closing of an open step of a whole array: w becomes the prox of l1 times the penalty, in the metric of the gains.
+ctypedef void (*close_f64)(const closing_t* c, double l1, Py_ssize_t n, double* w, const double* gains) noexcept nogil
+ctypedef void (*close_f32)(const closing_t* c, double l1, Py_ssize_t n, float* w, const float* gains) noexcept nogil
+
+cdef struct closing_t:
+    close_f64 close64
+    close_f32 close32
+    void* gains
+    const void* factors         # a number a coordinate
+    double low                  # of a box
+    double high
+    const int64_t* members      # of groups, one after the other: coordinates, and where each group begins
+    const int64_t* begins
+    Py_ssize_t groups
 
 
 cdef struct range_t:
@@ -92,11 +113,11 @@ cdef class Loss:
 
 cdef struct update_t
 
-# an update of an array of any size, in pieces for the threads
-ctypedef void (*update_f64)(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, double* w,
-                            const double* g, double** state) noexcept nogil
-ctypedef void (*update_f32)(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, float* w,
-                            const float* g, float** state) noexcept nogil
+# An update of an array of any size, in pieces for the threads, and its closing, if it has one; factors and gains are that one's.
+ctypedef void (*update_f64)(const update_t* update, const folded_t* folded, const closing_t* closing, const double* constants,
+                            Py_ssize_t n, double* w, const double* g, double** state) noexcept nogil
+ctypedef void (*update_f32)(const update_t* update, const folded_t* folded, const closing_t* closing, const double* constants,
+                            Py_ssize_t n, float* w, const float* g, float** state) noexcept nogil
 
 # The squares of a gradient, added to a sum; with places, in ascending order, of one that is zero elsewhere.
 ctypedef void (*squares_f64)(Py_ssize_t n, const double* g, const int64_t* places, sum_t* sum) noexcept nogil
@@ -112,6 +133,8 @@ cdef struct update_t:
     apply_f32 bare32
     apply_f64 folded64
     apply_f32 folded32
+    apply_f64 open64
+    apply_f32 open32
     update_f64 update64
     update_f32 update32
     squares_f64 squares64
@@ -219,6 +242,16 @@ cdef class Problem:
     cdef Py_ssize_t d
     cdef Py_ssize_t k
     cdef bint intercept
+
+
+cdef class Closing:
+    # What closes the step of one array: buffers held.
+    cdef closing_t c
+    cdef Py_buffer[4] views
+    cdef bint held
+
+    @staticmethod
+    cdef Closing of(const closing_t* made, gains, factors, members, begins)
 
 
 cdef class Update:

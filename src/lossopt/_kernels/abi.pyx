@@ -254,6 +254,25 @@ cdef class Problem:
             release(b, 2)
 
 
+cdef class Closing:
+    """How a penalty that is no soft threshold closes the step of one array."""
+
+    @staticmethod
+    cdef Closing of(const closing_t* made, gains, factors, members, begins):
+        cdef Closing self = Closing.__new__(Closing)
+        self.c = made[0]
+        hold(self.views, (factors, members, begins), (gains,))
+        self.held = True
+        self.c.factors, self.c.members = self.views[0].buf, <const int64_t*>self.views[1].buf
+        self.c.begins, self.c.groups = <const int64_t*>self.views[2].buf, self.views[2].len // 8 - 1
+        self.c.gains = self.views[3].buf
+        return self
+
+    def __dealloc__(self):
+        if self.held:
+            release(self.views, 4)
+
+
 cdef class Update:
     """An optimizer's kernel: `hypers` numbers in, `slots` state arrays a parameter."""
 

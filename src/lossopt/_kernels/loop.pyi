@@ -2,7 +2,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from lossopt._kernels.abi import Arrays, Loss, Pass, Update
+from lossopt._kernels.abi import Arrays, Closing, Loss, Pass, Update
 
 def permutation(order: NDArray[Any], seed: int, epoch: int, block: int) -> None: ...
 
@@ -23,8 +23,8 @@ class Member:
         state: Arrays,
         sample_weight: NDArray[Any] | None,
         max_norm: float,
-        l1: tuple[float, ...],
-        l2: tuple[float, ...],
+        which: NDArray[Any],
+        closings: list[Closing | None] | None,
     ) -> None: ...
     def begin(self, window: int, steps: int, skipped: int, total: float, mass: float, norm: float) -> None: ...
 

@@ -11,8 +11,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
-from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Loss, Pass, Update, folded_t, hold, many_t, pass_t
-from lossopt._kernels.abi cimport release, sparse_t, update_t
+from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Closing, Loss, Pass, Update, closing_t, folded_t, hold
+from lossopt._kernels.abi cimport many_t, pass_t, release, sparse_t, update_t
 from lossopt._kernels.math cimport mixed, numbers_sum, prefetch_far, sum_t
 
 cdef inline uint64_t drawn(uint64_t* state) noexcept nogil:
@@ -112,8 +112,9 @@ cdef struct plan_t:     # what is the same for every model that sees the rows
 cdef struct member_t:   # a model in training
     const update_t* update
     double max_norm         # infinity: no clipping
-    double[2] l1            # of weight and bias
-    double[2] l2
+    Py_ssize_t settings     # hyperparameters and l1, l2, so many in a row; those of weight and bias
+    Py_ssize_t[2] which
+    const closing_t* closings[2]
     Py_ssize_t[2] sizes
     void** params
     void** grads
@@ -135,8 +136,8 @@ cdef struct member_t:   # a model in training
     # the window at work
     double window_total
     double window_mass
-    double decay
-    double[HYPERS] constants
+    folded_t[2] folded      # of each setting
+    double[2 * HYPERS] constants
     Py_ssize_t touched      # numbers of weight that have a gradient; -1: all
 
 
@@ -221,6 +222,22 @@ cdef void join(member_t* q, double part, bint first, const floating* like) noexc
                 whole[j] += grad[j]
 
 
+cdef void prepare(member_t* q) noexcept nogil:
+    """The constants of the next update."""
+    cdef const double* hyper = q.hyper
+    cdef int s
+    for s in range(q.settings):
+        q.folded[s].decay = q.update.prepare(hyper, q.steps + 1, q.constants + s * HYPERS)
+        q.folded[s].l1, q.folded[s].l2 = hyper[q.update.hypers], hyper[q.update.hypers + 1]
+        hyper += q.update.hypers + 2
+
+
+cdef bint rests(const member_t* q) noexcept nogil:
+    """Whether neither decay nor penalty moves a weight that has no gradient."""
+    cdef const folded_t* f = &q.folded[q.which[0]]
+    return f.decay == 0 and f.l1 == 0 and f.l2 == 0 and q.closings[0] == NULL
+
+
 cdef void evaluate(plan_t* p, member_t* q, Loss loss, const pass_t* objective, Py_ssize_t m, const floating* x,
                    const int64_t* order, Py_ssize_t left, const char* y, const floating* weight, bint first) noexcept nogil:
     """A batch's part of the window's sum and gradient."""
@@ -232,7 +249,7 @@ cdef void evaluate(plan_t* p, member_t* q, Loss loss, const pass_t* objective, P
         t.y, t.sample_weight, t.scale = y, weight, scale_of(p, q)
         t.weight, t.bias, t.grad_weight, t.grad_bias = q.params[0], q.params[1], grads[0], grads[1]
         # where nothing happens to weights that no row touches, they need no look
-        if t.nnz <= p.most and p.accumulate == 1 and q.update.rests and q.decay == 0 and q.l1[0] == 0 and q.l2[0] == 0:
+        if t.nnz <= p.most and p.accumulate == 1 and q.update.rests and rests(q):
             q.touched = (objective.touch64 if floating is double else objective.touch32)(loss, t, p.places, &part)
         else:
             part = (objective.sparse64 if floating is double else objective.sparse32)(loss, t)
@@ -283,9 +300,9 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
         if s:
             state[s - 1] = w + s * m
     if floating is double:
-        q.update.update64(q.update, folded, q.constants, m, w, <const double*>q.grads[0], state)
+        q.update.update64(q.update, folded, NULL, q.constants + q.which[0] * HYPERS, m, w, <const double*>q.grads[0], state)
     else:
-        q.update.update32(q.update, folded, q.constants, m, w, <const float*>q.grads[0], state)
+        q.update.update32(q.update, folded, NULL, q.constants + q.which[0] * HYPERS, m, w, <const float*>q.grads[0], state)
     for s in range(q.update.slots + 1):
         own = <floating*>(q.params[0] if s == 0 else q.state[s - 1])
         for i in range(m):
@@ -295,11 +312,11 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
 cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) noexcept nogil:
     """The end of a window: norm, judgement, update."""
     cdef sum_t square
-    cdef folded_t folded
+    cdef folded_t* folded
     cdef const floating* w = <const floating*>q.params[0]
     cdef const int64_t* places = NULL
     cdef Py_ssize_t[2] sizes
-    cdef Py_ssize_t i, first = 0, zeros = 0
+    cdef Py_ssize_t i, j, first = 0, zeros = 0
     cdef bint asked
     cdef double norm
     sizes[0], sizes[1] = q.sizes[0], q.sizes[1]
@@ -329,24 +346,24 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
         else:
             q.stopped = True
         return
-    folded.scale = 1
-    folded.clip = INFINITY
-    if q.max_norm < INFINITY:
-        folded.scale = min(1.0, q.max_norm / (norm + 1e-6))
+    for i in range(q.settings):
+        q.folded[i].scale = 1
+        q.folded[i].clip = INFINITY
+        if q.max_norm < INFINITY:
+            q.folded[i].scale = min(1.0, q.max_norm / (norm + 1e-6))
     q.steps += 1
-    q.hyper += q.update.hypers
+    q.hyper += q.settings * (q.update.hypers + 2)
     if q.touched >= 0:
-        folded.l1 = folded.decay = 0
-        update_touched[floating](p, q, &folded, like)
+        update_touched[floating](p, q, &q.folded[q.which[0]], like)
     for i in range(first, 2):
-        folded.l1 = q.l1[i]
-        folded.decay = q.decay + 2 * q.l2[i]
+        j = q.which[i]
+        folded = &q.folded[j]
         if floating is double:
-            q.update.update64(q.update, &folded, q.constants, q.sizes[i], <double*>q.params[i], <const double*>q.grads[i],
-                              <double**>(q.state + i * q.update.slots))
+            q.update.update64(q.update, folded, q.closings[i], q.constants + j * HYPERS, q.sizes[i], <double*>q.params[i],
+                              <const double*>q.grads[i], <double**>(q.state + i * q.update.slots))
         else:
-            q.update.update32(q.update, &folded, q.constants, q.sizes[i], <float*>q.params[i], <const float*>q.grads[i],
-                              <float**>(q.state + i * q.update.slots))
+            q.update.update32(q.update, folded, q.closings[i], q.constants + j * HYPERS, q.sizes[i], <float*>q.params[i],
+                              <const float*>q.grads[i], <float**>(q.state + i * q.update.slots))
     q.total += q.window_total
     q.mass += q.window_mass
     q.norm = norm
@@ -376,7 +393,7 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
         for i in range(count):
             if not members[i].stopped:
                 q = members[i]
-                q.decay = q.update.prepare(q.hyper, q.steps + 1, q.constants)
+                prepare(q)
                 q.window_total = 0
                 if b > 1:
                     masses[floating](p, q, order, row, b, like)
@@ -434,14 +451,17 @@ cdef class Member:
     cdef Arrays grads
     cdef Arrays more
     cdef Arrays state
+    cdef list closings
     cdef Py_buffer[1] weight
     cdef bint held
 
     def __cinit__(self, Update update not None, Arrays params not None, Arrays grads not None, Arrays more not None,
-                  Arrays state not None, sample_weight, double max_norm, tuple l1, tuple l2):
+                  Arrays state not None, sample_weight, double max_norm, which, list closings):
+        """which: the settings of weight and bias; closings: theirs, or None."""
         cdef member_t* q = &self.c
         cdef int i
         self.update, self.params, self.grads, self.more, self.state = update, params, grads, more, state
+        self.closings = closings
         if not params.count == grads.count == more.count == 2 or state.count != 2 * update.c.slots:
             raise ValueError("params, grads and state must match")
         hold(self.weight, (sample_weight,), ())
@@ -453,7 +473,10 @@ cdef class Member:
         q.weight = <const char*>self.weight[0].buf
         q.max_norm = max_norm
         for i in range(2):
-            q.l1[i], q.l2[i], q.sizes[i] = l1[i], l2[i], params.sizes[i]
+            q.which[i], q.sizes[i] = which[i], params.sizes[i]
+            q.settings = max(q.settings, q.which[i] + 1)
+            if closings is not None and closings[i] is not None:
+                q.closings[i] = &(<Closing?>closings[i]).c
 
     def __dealloc__(self):
         if self.held:
@@ -587,7 +610,7 @@ cdef class Stretch:
         self.window = window
 
     def run(self, order, list hypers, list told, Py_ssize_t windows):
-        """So many windows, or until every model has stopped. hypers: of each model, a row for each update; told: of each,
+        """So many windows, or until every model has stopped. hypers: of each model, a row of settings for each update; told: of each,
         None or room for a row of four for each update. Returns whether one goes on."""
         cdef Py_buffer[1] b
         cdef Arrays memory

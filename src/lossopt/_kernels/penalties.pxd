@@ -1,4 +1,4 @@
-# Penalties from their two coefficients, header only: l1 * sum |w| + l2 * sum w**2, factors already multiplied in.
+# The arithmetic of a penalty from its two coefficients, header only: l1 * sum |w| + l2 * sum w**2.
 
 from cython cimport floating
 

@@ -7,6 +7,7 @@ namespace, so that ``load("reference")`` stands wherever ``load(level)`` does.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from math import inf, sqrt
 from typing import Any
 
@@ -280,35 +281,106 @@ def _soft(x: Array, threshold: Any) -> Array:
     return drawn
 
 
+@dataclass
+class _Closing:
+    """A penalty that closes a step by itself: (l1, w, gains), in place; factors multiply l2 on the way."""
+
+    factors: Array
+    close: Callable[[float, Array, Any], None]
+    gains: Any = None
+    groups: list[Array] = field(default_factory=list)
+
+
 class penalties:  # noqa: N801
     @staticmethod
-    def value(w: Array, l1: float, l2: float) -> float:
-        absolute = l1 * float(np.abs(w).sum(dtype=np.float64)) if l1 else 0.0
-        return absolute + (l2 * float(np.square(w, dtype=np.float64).sum()) if l2 else 0.0)
+    def value(w: Array, factors: Array | None, l1: float, l2: float) -> float:
+        f = np.float64(1) if factors is None else factors.astype(np.float64)
+        absolute = l1 * float((f * np.abs(w)).sum(dtype=np.float64)) if l1 else 0.0
+        return absolute + (l2 * float((f * np.square(w, dtype=np.float64)).sum()) if l2 else 0.0)
 
     @staticmethod
-    def add_grad(w: Array, grad: Array, l1: float, l2: float) -> None:
-        l1, l2 = w.dtype.type(l1), w.dtype.type(l2)
-        smooth = grad + 2 * l2 * w
-        grad[...] = np.where(w == 0, _soft(grad, l1), smooth + np.where(w < 0, -l1, l1))
+    def add_grad(w: Array, factors: Array | None, grad: Array, l1: float, l2: float) -> None:
+        f = w.dtype.type(1) if factors is None else factors
+        a, q = w.dtype.type(l1) * f, w.dtype.type(l2) * f
+        smooth = grad + 2 * q * w
+        grad[...] = np.where(w == 0, _soft(grad, a), smooth + np.where(w < 0, -a, a))
 
     @staticmethod
-    def prox(w: Array, threshold: float, shrink: float) -> None:
-        w[...] = _soft(w, w.dtype.type(threshold)) * w.dtype.type(shrink)
+    def prox(w: Array, factors: Array | None, l1: float, l2: float) -> None:
+        f = w.dtype.type(1) if factors is None else factors
+        w[...] = _soft(w, w.dtype.type(l1) * f) / (1 + w.dtype.type(2 * l2) * f)
+
+    @staticmethod
+    def soft_closing(gains: Array, factors: Array) -> _Closing:
+        def close(l1: float, w: Array, gains: Any) -> None:
+            w[...] = _soft(w, w.dtype.type(l1) * factors * gains)
+
+        return _Closing(factors, close, gains)
+
+    @staticmethod
+    def box_closing(gains: Array, factors: Array, low: float, high: float) -> _Closing:
+        def close(l1: float, w: Array, gains: Any) -> None:
+            w[...] = np.clip(w, low, high) + w.dtype.type(0)
+
+        return _Closing(factors, close, gains)
+
+    @staticmethod
+    def box_add_grad(w: Array, grad: Array, low: float, high: float) -> None:
+        grad[((w <= low) & (grad > 0)) | ((w >= high) & (grad < 0))] = 0
+
+    @staticmethod
+    def group_closing(gains: Array, factors: Array, members: Array, begins: Array) -> _Closing:
+        groups = np.split(members, begins[1:-1])
+
+        def close(l1: float, w: Array, gains: Any) -> None:
+            flat, gain = w.reshape(-1), np.broadcast_to(gains, w.shape).reshape(-1).astype(np.float64)
+            for group in groups:
+                u, a = flat[group].astype(np.float64), l1 * float(factors.flat[group[0]]) * gain[group]
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    short = np.nansum(np.square(u / a)) <= 1
+                if short:
+                    flat[group] = 0
+                    continue
+                low, high = 0.0, float(np.linalg.norm(u))
+                for _ in range(200):
+                    s = (low + high) / 2
+                    low, high = (s, high) if np.square(u / (s + a)).sum() > 1 else (low, s)
+                flat[group] = u * (high / (high + a))
+
+        return _Closing(factors, close, gains, groups)
+
+    @staticmethod
+    def group_value(closing: _Closing, w: Array) -> float:
+        flat, f = w.reshape(-1).astype(np.float64), closing.factors.reshape(-1)
+        return float(sum(f[group[0]] * np.linalg.norm(flat[group]) for group in closing.groups))
+
+    @staticmethod
+    def group_add_grad(closing: _Closing, w: Array, grad: Array, l1: float) -> None:
+        flat, g, f = w.reshape(-1), grad.reshape(-1), closing.factors.reshape(-1)
+        for group in closing.groups:
+            a, size = l1 * float(f[group[0]]), float(np.linalg.norm(flat[group].astype(np.float64)))
+            if size:
+                g[group] += w.dtype.type(a / size) * flat[group]
+            else:
+                size = float(np.linalg.norm(g[group].astype(np.float64)))
+                g[group] *= w.dtype.type(max(0.0, 1 - a / size) if size else 0.0)
+
+    @staticmethod
+    def close(closing: _Closing, w: Array, l1: float) -> None:
+        closing.close(l1, w, closing.gains)
 
 
-# constants of an update, parameter, gradient as the moments see it, state, threshold
-Apply = Callable[[dict[str, Any], Array, Array, Sequence[Array], Any], None]
+# constants of an update, parameter, gradient as the moments see it, state; to the gain, one or a number a coordinate
+Apply = Callable[[dict[str, Any], Array, Array, Sequence[Array]], Any]
 Update = tuple[Callable[[tuple[float, ...], int], dict[str, Any]], Apply, int]
 
 
 class updates:  # noqa: N801
     @staticmethod
     def sgd_update() -> Update:
-        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             w -= w.dtype.type(c["lr"]) * g
-            if l1:
-                w[...] = _soft(w, w.dtype.type(l1 * c["lr"]))
+            return w.dtype.type(c["lr"])
 
         return updates._prepare_sgd, apply, 0
 
@@ -328,13 +400,12 @@ class updates:  # noqa: N801
 
     @staticmethod
     def momentum_update() -> Update:
-        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (velocity,) = w.dtype.type, state
             velocity *= real(c["momentum"])
             velocity += real(c["fresh"]) * g
             w -= real(c["lr"]) * (g + real(c["momentum"]) * velocity if c["nesterov"] else velocity)
-            if l1:
-                w[...] = _soft(w, real(l1 * c["gain"]))
+            return real(c["gain"])
 
         return updates._prepare_sgd, apply, 1
 
@@ -353,7 +424,7 @@ class updates:  # noqa: N801
                 "correction": 1 / sqrt(1 - beta2**t),
             }
 
-        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array], l1: float) -> None:
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square) = w.dtype.type, state
             mean *= real(c["beta1"])
             mean += real(1 - c["beta1"]) * g
@@ -365,8 +436,7 @@ class updates:  # noqa: N801
             if c["keep"] != 1:
                 w *= real(c["keep"])
             w -= mean * real(c["step"]) / scale
-            if l1:
-                w[...] = _soft(w, real(l1 * c["lr"]) / scale)
+            return real(c["lr"]) / scale
 
         return prepare, apply, 2
 
@@ -376,24 +446,30 @@ class updates:  # noqa: N801
         params: list[Array],
         grads: list[Array],
         state: list[Array],
-        hyper: tuple[float, ...],
+        settings: tuple[tuple[float, ...], ...],
+        which: Array,
         t: int,
         scale: float,
         clip: float,
-        l1: tuple[float, ...],
-        l2: tuple[float, ...],
+        closings: list[_Closing | None] | None = None,
     ) -> None:
         prepare, apply, slots = update
-        constants = prepare(hyper, t)
         for i, (w, g) in enumerate(zip(params, grads, strict=True)):
+            *hyper, l1, l2 = settings[which[i]]
+            constants, closing, real = prepare(tuple(hyper), t), None if closings is None else closings[i], w.dtype.type
             if scale != 1:
-                g = g * w.dtype.type(scale)
+                g = g * real(scale)
             if clip != inf:
                 g = np.clip(g, -clip, clip)
-            decay = constants["decay"] + 2 * l2[i]
-            if decay:
-                g = g + w.dtype.type(decay) * w
-            apply(constants, w, g, state[i * slots : (i + 1) * slots], l1[i])
+            if closing is not None:
+                g = g + (real(constants["decay"]) + real(2 * l2) * closing.factors) * w
+            elif decay := constants["decay"] + 2 * l2:
+                g = g + real(decay) * w
+            gain = apply(constants, w, g, state[i * slots : (i + 1) * slots])
+            if closing is not None:
+                closing.close(l1, w, gain)
+            elif l1:
+                w[...] = _soft(w, real(l1) * gain)
 
     @staticmethod
     def norm(arrays: list[Array]) -> float:

@@ -3,8 +3,8 @@
 # Design. prepare_* turns the hyperparameters of one update into constants, once, and returns the weight decay that joins the
 # gradient; the family's function then serves every array. What all families share is folded into it: `seen` (the gradient
 # as the moments see it) and `drawn` (the closing L1 step, whose threshold is l1 times the gain: how far a constant gradient
-# of 1 moves a coordinate in one step). Each function is compiled twice, with and without what is folded in, since most
-# arrays come without. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
+# of 1 moves a coordinate in one step). Each function is compiled three times: without what is folded in, since most arrays
+# come without; with it; and open, for penalties of another form, which close the step from the gains. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
 
 from cython cimport floating
 from libc.math cimport pow
@@ -17,27 +17,39 @@ from lossopt._kernels.penalties cimport soft
 cdef struct bare_t:
     double unused
 
+cdef struct open_t:     # whose closing comes later
+    folded_t fold
+
 ctypedef fused fold_t:
     bare_t
     folded_t
+    open_t
 
 
-cdef inline floating seen(const fold_t* fold, floating g, floating w) noexcept nogil:
+cdef inline floating seen(const fold_t* fold, floating g, floating w, Py_ssize_t i) noexcept nogil:
+    """The gradient of coordinate i as the moments see it."""
+    cdef const folded_t* f = <const folded_t*>fold
     cdef floating clip
-    if fold_t is folded_t:
-        clip = <floating>fold.clip
-        g = g * <floating>fold.scale
+    if fold_t is not bare_t:
+        clip = <floating>f.clip
+        g = g * <floating>f.scale
         g = clip if g > clip else g
         g = -clip if g < -clip else g
-        g = g + <floating>fold.decay * w
+        if fold_t is open_t:
+            g = g + (<floating>f.decay + <floating>(2 * f.l2) * (<const floating*>f.factors)[i]) * w
+        else:
+            g = g + <floating>f.decay * w
     return g
 
 
-cdef inline floating drawn(const fold_t* fold, floating w, floating threshold) noexcept nogil:
+cdef inline floating drawn(const fold_t* fold, floating w, floating gain, Py_ssize_t i) noexcept nogil:
+    """Coordinate i after its update, by a gain that is looked at where something is folded in."""
+    cdef const folded_t* f = <const folded_t*>fold
     if fold_t is folded_t:
-        return soft[floating](w, threshold)
-    else:
-        return w
+        return soft[floating](w, <floating>f.l1 * gain)
+    if fold_t is open_t:
+        (<floating*>f.gains)[i] = gain
+    return w
 
 # ---- SGD: hyper = lr, momentum, dampening, weight_decay, nesterov
 
@@ -71,33 +83,29 @@ cdef inline double prepare_plain(const double* hyper, int64_t t, double* constan
 
 cdef inline void sgd(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                      floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+    cdef fold_t fold = (<const fold_t*>folded)[0]
     cdef sgd_t* c = <sgd_t*>constants
-    cdef floating lr = <floating>c.lr, threshold = 0
+    cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef Py_ssize_t i
-    if fold_t is folded_t:
-        threshold = <floating>(fold.l1 * c.gain)
     for i in range(n):    # hot
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * seen[fold_t, floating](&fold, g[i], w[i]), threshold)
+        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * seen[fold_t, floating](&fold, g[i], w[i], i), gain, i)
 
 
 cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                           floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+    cdef fold_t fold = (<const fold_t*>folded)[0]
     cdef sgd_t* c = <sgd_t*>constants
-    cdef floating lr = <floating>c.lr, threshold = 0
+    cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef floating beta = <floating>c.momentum, fresh = <floating>c.fresh
     cdef floating ahead = <floating>c.ahead, direct = <floating>c.direct
     cdef floating* velocity = state[0]
     cdef floating x, v
     cdef Py_ssize_t i
-    if fold_t is folded_t:
-        threshold = <floating>(fold.l1 * c.gain)
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i])
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
         v = beta * velocity[i] + fresh * x
         velocity[i] = v
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * (direct * x + ahead * v), threshold)
+        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * (direct * x + ahead * v), gain, i)
 
 # ---- Adam, AdamW: hyper = lr, beta1, beta2, eps, weight_decay, decoupled
 
@@ -125,24 +133,24 @@ cdef inline double prepare_adam(const double* hyper, int64_t t, double* constant
 
 cdef inline void adam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                       floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+    cdef fold_t fold = (<const fold_t*>folded)[0]
     cdef adam_t* c = <adam_t*>constants
     cdef floating keep = <floating>c.keep, step = <floating>c.step, correction = <floating>c.correction
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
     # no denominator is zero: a coordinate that never had a gradient stays where it is, whatever eps
-    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), threshold = 0
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), lr = <floating>c.lr, gain = 0
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating x, m, v, scale
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i])
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
         m = beta1 * mean[i] + fresh1 * x
         v = beta2 * square[i] + fresh2 * x * x
         mean[i] = m
         square[i] = v
         scale = sqrt[floating](v) * correction + eps
-        if fold_t is folded_t:
-            threshold = <floating>(fold.l1 * c.lr) / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - m * step / scale, threshold)
+        if fold_t is not bare_t:
+            gain = lr / scale
+        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - m * step / scale, gain, i)

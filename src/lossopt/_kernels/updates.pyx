@@ -4,9 +4,10 @@ from cython cimport floating
 from cython.parallel cimport prange
 from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Update, apply_f32, apply_f64, folded_t, prepare_t, threads, update_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Closing, Update, apply_f32, apply_f64, close_f32, close_f64, closing_t
+from lossopt._kernels.abi cimport folded_t, hold, prepare_t, release, threads, update_t
 from lossopt._kernels.math cimport INF, add_squares, calm, sum_t
 from lossopt._kernels.updates cimport *
 
@@ -15,10 +16,12 @@ cdef enum:
 
 
 cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint rests):
+    """applies: bare, folded, open, each in double and in float."""
     cdef update_t c
     c.prepare = prepare
     c.bare64, c.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
     c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
+    c.open64, c.open32 = <apply_f64>applies[4], <apply_f32>applies[5]
     c.update64, c.update32 = run[double], run[float]
     c.squares64, c.squares32 = squares[double], squares[float]
     c.calm64, c.calm32 = quiet[double], quiet[float]
@@ -27,18 +30,21 @@ cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint 
 
 
 def sgd_update():
-    return made(prepare_plain, [<void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double],
-                                <void*>sgd[folded_t, float]], 5, 0, True)
+    return made(prepare_plain, [
+        <void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double], <void*>sgd[folded_t, float],
+        <void*>sgd[open_t, double], <void*>sgd[open_t, float]], 5, 0, True)
 
 
 def momentum_update():
-    return made(prepare_momentum, [<void*>momentum[bare_t, double], <void*>momentum[bare_t, float],
-                                   <void*>momentum[folded_t, double], <void*>momentum[folded_t, float]], 5, 1, False)
+    return made(prepare_momentum, [
+        <void*>momentum[bare_t, double], <void*>momentum[bare_t, float], <void*>momentum[folded_t, double],
+        <void*>momentum[folded_t, float], <void*>momentum[open_t, double], <void*>momentum[open_t, float]], 5, 1, False)
 
 
 def adam_update():
-    return made(prepare_adam, [<void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double],
-                               <void*>adam[folded_t, float]], 6, 2, False)
+    return made(prepare_adam, [
+        <void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double], <void*>adam[folded_t, float],
+        <void*>adam[open_t, double], <void*>adam[open_t, float]], 6, 2, False)
 
 
 cdef void squares(Py_ssize_t n, const floating* g, const int64_t* places, sum_t* sum) noexcept nogil:
@@ -52,58 +58,90 @@ cdef bint quiet(Py_ssize_t n, const floating* g) noexcept nogil:
 cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
                 floating* w, const floating* g, floating** state) noexcept nogil:
     cdef floating* at[SLOTS]
+    cdef folded_t here = folded[0]
     cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
     cdef int s
     for s in range(update.slots):
         at[s] = state[s] + start
-    if floating is double:
+    if folded.gains != NULL:
+        here.factors, here.gains = <const floating*>folded.factors + start, <floating*>folded.gains + start
+        if floating is double:
+            update.open64(&here, constants, n, w + start, g + start, at)
+        else:
+            update.open32(&here, constants, n, w + start, g + start, at)
+    elif floating is double:
         (update.bare64 if bare else update.folded64)(folded, constants, n, w + start, g + start, at)
     else:
         (update.bare32 if bare else update.folded32)(folded, constants, n, w + start, g + start, at)
 
 
-cdef void run(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t n, floating* w,
-              const floating* g, floating** state) noexcept nogil:
+cdef void run(const update_t* update, const folded_t* folded, const closing_t* closing, const double* constants, Py_ssize_t n,
+              floating* w, const floating* g, floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
+    cdef folded_t fold = folded[0]
+    fold.gains = NULL
+    if closing == NULL:
+        fold.decay += 2 * fold.l2
+    else:
+        fold.factors, fold.gains = closing.factors, closing.gains
     if workers == 1:
-        piece[floating](update, folded, constants, 0, n, w, g, state)
+        piece[floating](update, &fold, constants, 0, n, w, g, state)
     else:
         for p in prange(pieces, num_threads=workers, schedule="static"):
-            piece[floating](update, folded, constants, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
+            piece[floating](update, &fold, constants, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
+    if closing != NULL:
+        if floating is double:
+            closing.close64(closing, fold.l1, n, w, <const double*>closing.gains)
+        else:
+            closing.close32(closing, fold.l1, n, w, <const float*>closing.gains)
 
 
-def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple hyper,
-         int64_t t, double scale, double clip, tuple l1, tuple l2):
-    """Update number t of every array: state holds `slots` arrays a parameter; l1 and l2 are the penalty's coefficients
-    an array (l2 joins the gradient as 2 * l2 * w)."""
+def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple settings,
+         which, int64_t t, double scale, double clip, list closings=None):
+    """Update number t of every array: state holds `slots` arrays a parameter. A setting is the hyperparameters, then l1 and
+    l2 of the penalty; which says each array's. closings: each array's, or None."""
+    cdef Py_buffer[1] b
     cdef double[HYPERS] numbers
-    cdef double[HYPERS] constants
+    cdef double* constants
     cdef folded_t* folded
-    cdef double decay
-    cdef Py_ssize_t i
+    cdef const int64_t* of
+    cdef closing_t** closing
+    cdef Py_ssize_t i, j, count = len(settings)
+    cdef int hypers = update.c.hypers
     if grads.count != params.count or state.count != params.count * update.c.slots:
         raise ValueError("params, grads and state must match")
-    for i in range(update.c.hypers):
-        numbers[i] = hyper[i]
-    decay = update.c.prepare(numbers, t, constants)
-    folded = <folded_t*>malloc((params.count + 1) * sizeof(folded_t))
-    if folded == NULL:
-        raise MemoryError
+    hold(b, (which,), ())
+    of = <const int64_t*>b[0].buf
+    folded = <folded_t*>calloc(1, count * (sizeof(folded_t) + HYPERS * sizeof(double)) + (params.count + 1) * sizeof(void*))
     try:
-        for i in range(params.count):
+        if folded == NULL:
+            raise MemoryError
+        constants = <double*>(folded + count)
+        closing = <closing_t**>(constants + count * HYPERS)
+        for i in range(count):
+            setting = settings[i]
+            for j in range(hypers):
+                numbers[j] = setting[j]
             folded[i].scale, folded[i].clip = scale, clip
-            folded[i].l1, folded[i].decay = l1[i], decay + 2 * <double>l2[i]
+            folded[i].decay = update.c.prepare(numbers, t, constants + i * HYPERS)
+            folded[i].l1, folded[i].l2 = setting[hypers], setting[hypers + 1]
+        if closings is not None:
+            for i in range(params.count):
+                closing[i] = NULL if closings[i] is None else &(<Closing?>closings[i]).c
         with nogil:
             for i in range(params.count):
+                j = of[i]
                 if params.itemsize == 8:
-                    run[double](&update.c, folded + i, constants, params.sizes[i], <double*>params.data[i],
-                                <const double*>grads.data[i], <double**>&state.data[i * update.c.slots])
+                    run[double](&update.c, folded + j, closing[i], constants + j * HYPERS, params.sizes[i],
+                                <double*>params.data[i], <const double*>grads.data[i],
+                                <double**>&state.data[i * update.c.slots])
                 else:
-                    run[float](&update.c, folded + i, constants, params.sizes[i], <float*>params.data[i],
-                               <const float*>grads.data[i], <float**>&state.data[i * update.c.slots])
+                    run[float](&update.c, folded + j, closing[i], constants + j * HYPERS, params.sizes[i],
+                               <float*>params.data[i], <const float*>grads.data[i], <float**>&state.data[i * update.c.slots])
     finally:
         free(folded)
+        release(b, 1)
 
 
 def norm(Arrays arrays not None):

@@ -137,13 +137,13 @@ class Twin:
     def step(self, op: StepOf) -> Works:
         with self._instead():
             optimizer = op.make()
-        w, hyper, none = [x.copy() for x in op.w], optimizer._hyper(), (0.0,) * len(op.w)
+        w, settings, which = [x.copy() for x in op.w], ((*optimizer._hyper(), 0.0, 0.0),), np.zeros(len(op.w), np.int64)
         state = [np.zeros_like(x) for x in w for _ in optimizer._kinds()]
         step = self.kernels.updates.step
 
         def call() -> Any:
             optimizer.steps += 1
-            step(optimizer._kernel, w, op.g, state, hyper, optimizer.steps, 1.0, inf, none, none)
+            step(optimizer._kernel, w, op.g, state, settings, which, optimizer.steps, 1.0, inf)
             return w
 
         return {"twin": Work(call)}
