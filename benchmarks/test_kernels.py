@@ -64,16 +64,18 @@ def test_update(benchmark, request, side, row, dtype, size):
 
 @size
 @dtype
-@pytest.mark.parametrize("row", walk("penalties"))
+@pytest.mark.parametrize(("cls", "row"), [pytest.param(*x[1:], id=x[0]) for x in cases.walk("penalties")])
 @pytest.mark.parametrize("what", ["value", "add_grad", "prox"])
 @side
-def test_penalty(benchmark, request, side, what, row, dtype, size):
-    kernels, rng = SIDES[side], np.random.default_rng(0)
+def test_penalty(benchmark, request, side, what, cls, row, dtype, size, monkeypatch):
+    rng = np.random.default_rng(0)
     w, g = (rng.standard_normal(size).astype(dtype) for _ in range(2))
+    monkeypatch.setattr(_kernels, "penalties", SIDES[side].penalties)
+    penalty = row.make(cls, d=size)
     work = {
-        "value": lambda: kernels.penalties.value(w, row.l1, row.l2),
-        "add_grad": lambda: kernels.penalties.add_grad(w, g, row.l1, row.l2),
-        "prox": lambda: kernels.penalties.prox(w, 1e-9 * row.l1, 1.0),
+        "value": lambda: penalty.value(w),
+        "add_grad": lambda: penalty.add_grad(w, g),
+        "prox": lambda: penalty.prox(w, 1e-9),
     }
     measure(benchmark, request, side, size, work[what])
 

@@ -89,10 +89,33 @@ class Loss(Row):
 
 @dataclass(frozen=True, eq=False)
 class Penalty(Row):
-    """A penalty, and what it must come to: l1 * sum |w| + l2 * sum w**2."""
+    """A penalty, and what it must come to for weights (m, d), in NumPy."""
 
-    l1: float
-    l2: float
+    worth: Callable[[Array], float]
+    features: Callable[[int], Mapping[str, Any]] = lambda d: {}  # arguments that follow the number of features
+    kink: bool = True  # its gradient jumps somewhere, and weights stay there
+
+    def make(self, cls: type, d: int = 7, **more: Any) -> Any:
+        return super().make(cls, **{**self.features(d), **more})
+
+
+def factors(d: int) -> list[float]:
+    return [j % 3 / 2 for j in range(d)]
+
+
+def groups(d: int) -> list[int]:
+    """Of one feature, of two and of three, features of a group apart."""
+    return [(0, 1, 1, 2, 3, 2, 2)[j % 7] + j // 7 * 4 for j in range(d)]
+
+
+def lengths(w: Array) -> float:
+    """The sum of the lengths of each group."""
+    ids = np.array(groups(w.shape[-1]))
+    return float(sum(np.linalg.norm(w[..., ids == i]) for i in set(ids.tolist())))
+
+
+def outside(w: Array, low: float, high: float) -> float:
+    return np.inf if ((w < low) | (w > high)).any() else 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +167,42 @@ LOSSES: dict[str, list[Loss]] = {
 }
 
 PENALTIES: dict[str, list[Penalty]] = {
-    "l2": [Penalty({"strength": 0.3}, l1=0.0, l2=0.3)],
-    "l1": [Penalty({"strength": 0.3}, l1=0.3, l2=0.0)],
-    "elastic_net": [
-        Penalty({"strength": 0.5, "l1_ratio": 0.25}, l1=0.125, l2=0.375),
-        Penalty({"strength": 0.0, "l1_ratio": 0.5}, l1=0.0, l2=0.0),
+    "l2": [
+        Penalty({"strength": 0.3}, lambda w: 0.3 * (w**2).sum(), kink=False),
+        Penalty(
+            {"strength": 0.3},
+            lambda w: 0.3 * (factors(w.shape[-1]) * w**2).sum(),
+            lambda d: {"factors": factors(d)},
+            kink=False,
+        ),
     ],
+    "l1": [
+        Penalty({"strength": 0.3}, lambda w: 0.3 * np.abs(w).sum()),
+        Penalty(
+            {"strength": 0.3},
+            lambda w: 0.3 * (factors(w.shape[-1]) * np.abs(w)).sum(),
+            lambda d: {"factors": factors(d)},
+        ),
+    ],
+    "elastic_net": [
+        Penalty({"strength": 0.5, "l1_ratio": 0.25}, lambda w: 0.125 * np.abs(w).sum() + 0.375 * (w**2).sum()),
+        Penalty({"strength": 0.0, "l1_ratio": 0.5}, lambda w: 0.0, kink=False),
+        Penalty(
+            {"strength": 0.5, "l1_ratio": 0.25},
+            lambda w: (factors(w.shape[-1]) * (0.125 * np.abs(w) + 0.375 * w**2)).sum(),
+            lambda d: {"factors": factors(d)},
+        ),
+    ],
+    "group_l2": [
+        Penalty({"strength": 0.4}, lambda w: 0.4 * lengths(w), lambda d: {"groups": groups(d)}),
+        Penalty(
+            {"strength": 0.2},
+            lambda w: 0.4 * lengths(w),
+            lambda d: {"groups": [f"g{i}" for i in groups(d)], "factors": [2.0] * d},
+        ),
+    ],
+    "non_negative": [Penalty({}, lambda w: outside(w, 0, np.inf))],
+    "box": [Penalty({"low": -0.5, "high": 0.25}, lambda w: outside(w, -0.5, 0.25))],
 }
 
 OPTIMIZERS: dict[str, list[Optimizer]] = {

@@ -114,7 +114,7 @@ def function(name, dtype, place):
 
 def penalty(cls, row, dtype, place):
     w, g = np.random.default_rng(0).standard_normal((2, N)).astype(dtype)
-    shared = row.make(cls)
+    shared = row.make(cls, d=N)
 
     def run(i):
         mine, gradient = place(w * dtype(1 + i)), place(g)
@@ -292,9 +292,16 @@ def large():
         labels=np.ones(2**20, np.int64),
         loss=_kernels.losses.bce(1.0, 0.0),
         dense=dense,
+        groups=_kernels.penalties.group_closing(x, y, np.arange(2**20), np.arange(0, 2**20 + 1, 4)),
         csr=_arrays.matrix("X", sp.csr_matrix(dense)),
         row=(np.ones((1, 16)), np.ones(1)),
-        step=(update, _kernels.Arrays([out], True), _kernels.Arrays([x], True), nothing, ((0.1, 0, 0, 0, False, 0.0, 0.0),)),
+        step=(
+            update,
+            _kernels.Arrays([out], True),
+            _kernels.Arrays([x], True),
+            nothing,
+            ((0.1, 0, 0, 0, False, 0.0, 0.0),),
+        ),
     )
 
 
@@ -343,7 +350,7 @@ DOORS = {
 
 def test_every_door_is_in_the_table():
     makers = {row.kernel for table in ("losses", "optimizers") for _, _, row in cases.walk(table)}
-    makers |= {"objective_pass", "stream"}
+    makers |= {"objective_pass", "stream", "soft_closing", "box_closing", "group_closing"}
     modules = {name: getattr(_kernels, name) for name in _kernels.FAMILIES} | {"loop": loop}
     functions = {
         f"{family}.{name}"

@@ -21,7 +21,13 @@ LOSSES = [
     pytest.param(cls, row, id=label) for label, cls, row in cases.walk("losses") if row.scores and (row.k or 1) <= 32
 ]
 OPTIMIZERS = [pytest.param(cls, row, id=label) for label, cls, row in cases.walk("optimizers")]
-PENALTIES = [None, *(row.make(cls) for _, cls, row in cases.walk("penalties"))]
+PENALTIES = [pytest.param(cls, row, id=label) for label, cls, row in cases.walk("penalties")]
+# each loss and each optimizer, if not each with each
+PAIRS = [
+    pytest.param(*loss.values, *optimizer.values, id=f"{loss.id} {optimizer.id}")
+    for i in range(max(len(LOSSES), len(OPTIMIZERS)))
+    for loss, optimizer in [(LOSSES[i % len(LOSSES)], OPTIMIZERS[i % len(OPTIMIZERS)])]
+]
 SHAPES = {
     "stochastic": {"batch_size": 1},
     "mini": {"batch_size": 32, "max_norm": 0.5},
@@ -60,8 +66,7 @@ def ran(engine, data, loss, optimizer, dtype, k, penalty=None, weights=None, epo
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("optimizer_cls", "optimizer_row"), OPTIMIZERS)
-@pytest.mark.parametrize(("loss_cls", "loss_row"), LOSSES)
+@pytest.mark.parametrize(("loss_cls", "loss_row", "optimizer_cls", "optimizer_row"), PAIRS)
 def test_both_engines_give_the_same_bits(loss_cls, loss_row, optimizer_cls, optimizer_row, dtype, shape):
     rng, options = np.random.default_rng(3), dict(SHAPES[shape])
     if options.pop("weights", False):
@@ -69,8 +74,25 @@ def test_both_engines_give_the_same_bits(loss_cls, loss_row, optimizer_cls, opti
     X, (_, y) = rng.standard_normal((N, D)), loss_row.data(rng, N, dtype)
     # small steps: at batch size 1 the rows' own are far too large
     optimizer = optimizer_row.make(optimizer_cls, lr=lo.Warmup(lo.CosineAnnealing(1e-3, 20), 4))
-    for penalty in PENALTIES:
+    for penalty in (None, lo.ElasticNet(0.5, 0.25)) if optimizer_row.sparse else (None, lo.L2(0.3)):
         arguments = (X, y), loss_row.make(loss_cls), optimizer, dtype, loss_row.k or 1, penalty
+        assert ran("compiled", *arguments, **options) == ran("python", *arguments, **options)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("optimizer", [lo.SGD(1e-2), lo.SGD(1e-2, momentum=0.9), lo.Adam(1e-2)], ids=repr)
+@pytest.mark.parametrize(("cls", "row"), PENALTIES)
+def test_both_engines_give_the_same_bits_under_every_penalty(cls, row, optimizer, dtype, shape):
+    rng, options = np.random.default_rng(3), dict(SHAPES[shape])
+    if options.pop("weights", False):
+        options["weights"] = weights(rng)
+    data = rng.standard_normal((N, D)), rng.integers(0, 3, N)
+    penalties = [row.make(cls, d=D)]
+    if "strength" in row.kwargs:
+        penalties.append(row.make(cls, d=D, strength=lo.Warmup(lo.ExponentialDecay(0.3, 0.05), 4)))
+    for penalty in penalties:
+        arguments = data, lo.CrossEntropy(), optimizer, dtype, 3, penalty
         assert ran("compiled", *arguments, **options) == ran("python", *arguments, **options)
 
 

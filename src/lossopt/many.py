@@ -158,7 +158,7 @@ class _Fit:
             if error is not None:
                 failed[i] = str(error)
             else:
-                trainers[i]._leave(entered[i], held)
+                trainers[i]._leave(entered[i], held, batches.updates_per_t)
 
 
 def _shown(columns: Mapping[str, Sequence[Any]], best: int | None) -> str:

@@ -30,8 +30,8 @@ Number = float | Schedule
 class Penalty(Component, ABC):
     """What all penalties share: a function of the weights that knows its gradient and its proximal step.
 
-    A strength that is a schedule is read at the updates done, as an optimizer's numbers are; `value`, `add_grad`, `prox`
-    and :class:`Objective` know no updates, and ask for a number.
+    A strength that is a schedule is read at the updates done, as an optimizer's numbers are; `value`, `add_grad`,
+    `prox` and :class:`Objective` know no updates, and ask for a number.
     """
 
     def value(self, w: ArrayLike) -> float:
@@ -146,9 +146,8 @@ class _Strong(Penalty, ABC):
     factors: ArrayLike | None
 
     def _made(self, strength: Number, factors: ArrayLike | None) -> None:
-        if not isinstance(strength, Schedule) and (
-            isinstance(strength, bool) or not isinstance(strength, (int, float, np.number)) or not 0 <= strength < np.inf
-        ):
+        number = isinstance(strength, (int, float, np.number)) and not isinstance(strength, bool)
+        if not isinstance(strength, Schedule) and not (number and 0 <= strength < np.inf):
             raise ValueError(
                 f"{type(self).__name__}: strength must be finite and not negative, or a schedule, got {strength!r}"
             )
@@ -174,7 +173,8 @@ class _Strong(Penalty, ABC):
             return super()._table(t)
         strength = self.strength(t)
         if not ((strength >= 0) & (strength < np.inf)).all():
-            raise ValueError(f"{type(self).__name__}: {self.strength!r} must stay finite and not negative as a strength")
+            name = type(self).__name__
+            raise ValueError(f"{name}: {self.strength!r} must stay finite and not negative as a strength")
         return np.multiply.outer(strength, self._ratios())
 
     def _at(self, t: float) -> Penalty:
@@ -334,7 +334,8 @@ class GroupL2(_Strong):
         self._groups = np.unique(ids, return_inverse=True)[1].astype(np.int64)
         if self._factors is not None:
             if self._factors.shape != self._groups.shape:
-                raise ValueError(f"GroupL2: factors and groups must be of one length, got {len(self._factors)}, {len(ids)}")
+                lengths = f"{len(self._factors)}, {len(ids)}"
+                raise ValueError(f"GroupL2: factors and groups must be of one length, got {lengths}")
             first = np.zeros(self._groups.max(initial=-1) + 1)
             first[self._groups] = self._factors
             if (first[self._groups] != self._factors).any():
@@ -379,7 +380,7 @@ class _Bounded(Penalty, ABC):
         _kernels.penalties.box_add_grad(w, grad, *self._bounds())
 
     def _prox(self, w: Array, step: float) -> None:
-        _kernels.penalties.close(self._closing("w", w), w, 0.0)
+        _kernels.penalties.close(_kernels.penalties.box_closing(None, None, *self._bounds()), w, 0.0)
 
 
 class NonNegative(_Bounded):
@@ -389,6 +390,7 @@ class NonNegative(_Bounded):
     -----
     The projection is the same in every diagonal metric, and so for every optimizer that has one. Gradient: what pushes
     a weight that is 0 below it is left out.
+    Source: Parikh and Boyd 2014, section 6.2.
 
     Examples
     --------
@@ -416,7 +418,7 @@ class Box(_Bounded):
 
     Notes
     -----
-    As NonNegative, which is ``Box(0, inf)``.
+    As NonNegative, which is ``Box(0, inf)``. Source: Parikh and Boyd 2014, section 6.2.
 
     Examples
     --------

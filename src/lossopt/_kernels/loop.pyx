@@ -610,8 +610,8 @@ cdef class Stretch:
         self.window = window
 
     def run(self, order, list hypers, list told, Py_ssize_t windows):
-        """So many windows, or until every model has stopped. hypers: of each model, a row of settings for each update; told: of each,
-        None or room for a row of four for each update. Returns whether one goes on."""
+        """So many windows, or until every model has stopped. hypers: of each model, a row of settings for each
+        update; told: of each, None or room for a row of four for each update. Returns whether one goes on."""
         cdef Py_buffer[1] b
         cdef Arrays memory
         cdef Arrays rows

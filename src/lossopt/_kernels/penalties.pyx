@@ -123,6 +123,7 @@ def soft_closing(gains, factors):
     """The soft threshold with a factor a coordinate."""
     return made(<void*>close_soft[double], <void*>close_soft[float], gains, factors, None, None, 0, 0)
 
+
 # ---- a box
 
 cdef void close_box(const closing_t* c, double l1, Py_ssize_t n, floating* w, const floating* gains) noexcept nogil:
@@ -161,6 +162,7 @@ def box_add_grad(w, grad, double low, double high):
     finally:
         release(b, 2)
 
+
 # ---- groups
 
 cdef double length(const int64_t* members, Py_ssize_t m, const floating* x) noexcept nogil:
@@ -178,7 +180,7 @@ cdef double groups_worth(const closing_t* c, const floating* w) noexcept nogil:
     cdef sum_t s
     cdef Py_ssize_t j
     s.total = s.rest = 0
-    for j in range(c.groups):
+    for j in range(c.groups if c.begins[c.groups] else 0):
         members = c.members + c.begins[j]
         add(&s, <double>factors[members[0]] * length[floating](members, c.begins[j + 1] - c.begins[j], w))
     return s.total + s.rest
@@ -189,7 +191,7 @@ cdef void groups_gradients(const closing_t* c, double l1, const floating* w, flo
     cdef const int64_t* members
     cdef Py_ssize_t i, j, m
     cdef double a, size
-    for j in range(c.groups):
+    for j in range(c.groups if c.begins[c.groups] else 0):
         members, m = c.members + c.begins[j], c.begins[j + 1] - c.begins[j]
         a, size = l1 * <double>factors[members[0]], length[floating](members, m, w)
         if size == 0:
@@ -197,7 +199,8 @@ cdef void groups_gradients(const closing_t* c, double l1, const floating* w, flo
             size = length[floating](members, m, g)
             size = 1 - a / size if size > a else size - size
             for i in range(m):
-                g[members[i]] *= <floating>size
+                # adding zero turns -0.0 into +0.0
+                g[members[i]] = <floating>size * g[members[i]] + <floating>0
         else:
             for i in range(m):
                 g[members[i]] += <floating>(a / size) * w[members[i]]
@@ -210,7 +213,7 @@ cdef void close_groups(const closing_t* c, double l1, Py_ssize_t n, floating* w,
     cdef const int64_t* members
     cdef Py_ssize_t i, j, m
     cdef double a, s, step, square, cube, x, y
-    for j in range(c.groups):
+    for j in range(c.groups if c.begins[c.groups] else 0):
         members, m = c.members + c.begins[j], c.begins[j + 1] - c.begins[j]
         a, s = l1 * <double>factors[members[0]], 0
         for _ in range(64):
@@ -236,7 +239,7 @@ cdef void close_groups(const closing_t* c, double l1, Py_ssize_t n, floating* w,
                 break
         for i in range(m):
             x = <double>w[members[i]]
-            w[members[i]] = <floating>(0 if s == 0 else x * (s / (s + a * <double>gains[members[i]])))
+            w[members[i]] = <floating>(0 if s == 0 else x * (s / (s + a * <double>gains[members[i]])) + 0.0)
 
 
 def group_closing(gains, factors, members, begins):

@@ -4,7 +4,8 @@
 # gradient; the family's function then serves every array. What all families share is folded into it: `seen` (the gradient
 # as the moments see it) and `drawn` (the closing L1 step, whose threshold is l1 times the gain: how far a constant gradient
 # of 1 moves a coordinate in one step). Each function is compiled three times: without what is folded in, since most arrays
-# come without; with it; and open, for penalties of another form, which close the step from the gains. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
+# come without; with it; and open, for penalties of another form, which close the step from the gains. Every operation is
+# rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
 
 from cython cimport floating
 from libc.math cimport pow

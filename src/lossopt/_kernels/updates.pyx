@@ -6,7 +6,7 @@ from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
-from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Closing, Update, apply_f32, apply_f64, close_f32, close_f64, closing_t
+from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Closing, Update, apply_f32, apply_f64, closing_t
 from lossopt._kernels.abi cimport folded_t, hold, prepare_t, release, threads, update_t
 from lossopt._kernels.math cimport INF, add_squares, calm, sum_t
 from lossopt._kernels.updates cimport *
