@@ -279,10 +279,15 @@ class Optimizer(Component, ABC):
         )
         return hyper
 
-    def _table(self, t: Array, bound: _Bound, penalty: Penalty | None) -> Array:
-        """The settings of the updates at the given t, a row each, lr first."""
-        hyper, acts = self._hypers(t), np.zeros((len(t), 2)) if penalty is None else penalty._table(t)
-        return np.hstack([part for x in bound.settings for part in (hyper, acts if x else np.zeros_like(acts))])
+    def _table(self, t: Array, penalty: Penalty | None) -> Array:
+        """The settings of the updates at the given t of the arrays at hand, a row each, lr first."""
+        assert self._bound is not None
+        hyper = self._hypers(t)
+        table = np.zeros((len(t), len(self._bound.settings), hyper.shape[1] + 2))
+        table[:, :, :-2] = hyper[:, None]
+        if penalty is not None:
+            table[:, self._bound.settings, -2:] = penalty._table(t)[:, None]
+        return table.reshape(len(t), -1)
 
     def _hypers(self, t: Array) -> Array:
         """The hyperparameters of the updates at the given t, a row each; what a schedule says is checked here."""

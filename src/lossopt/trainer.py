@@ -504,10 +504,6 @@ class Trainer(Component):
         member.begin(at.window, self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
         return member, dict(zip(params, grads, strict=True))
 
-    def _table(self, t: Array) -> Array:
-        """What the compiled loop needs to know of the updates at the given t, a row each; lr first."""
-        return self.optimizer._table(t, self.optimizer._bound_to(self._params()), self.penalty)
-
     def _follow(self, at: _Epoch, member: loop.Member, hyper: Array, told: Array | None) -> None:
         """Take over where a stretch of the compiled loop has come to."""
         done = member.steps - self.optimizer.steps
@@ -677,9 +673,10 @@ def lockstep(
     going = True
     while going and stretch.window < batches.windows:
         began = time.perf_counter()
-        count = min(first._pace, batches.windows - stretch.window)
+        stop = stretch.window + first._pace
+        count = min(stop + -stop % stretch.grain, batches.windows) - stretch.window
         t = [(member.steps + np.arange(count)) / batches.updates_per_t for member in members]
-        hypers = [trainer._table(times) for trainer, times in zip(trainers, t, strict=True)]
+        hypers = [trainer.optimizer._table(times, trainer.penalty) for trainer, times in zip(trainers, t, strict=True)]
         told = [np.empty((count, 4)) if trainer.record == "step" else None for trainer in trainers]
         try:
             going = stretch.run(batches.order, hypers, told, count)

@@ -64,7 +64,7 @@ cdef struct folded_t:
     double clip
     double decay        # weight decay, and 2 * l2 of the penalty
     double l1
-    double l2           # of an open step: its factors and gains, a number a coordinate
+    double l2           # of an open step, beside decay: its factors and gains, a number a coordinate; else 0 and NULL
     const void* factors
     void* gains
 
@@ -127,6 +127,12 @@ ctypedef void (*squares_f32)(Py_ssize_t n, const float* g, const int64_t* places
 ctypedef bint (*calm_f64)(Py_ssize_t n, const double* g) noexcept nogil
 ctypedef bint (*calm_f32)(Py_ssize_t n, const float* g) noexcept nogil
 
+# What an update does to a coordinate that has no gradient, where that is simple: |w| becomes max(0, keep * |w| - take * pace),
+# with a pace of the coordinate's own (NULL: 1). Returns whether it is.
+ctypedef bint (*rest_t)(const folded_t* folded, const double* constants, double* keep, double* take) noexcept nogil
+ctypedef double (*pace_f64)(const double* constants, double** state, Py_ssize_t i) noexcept nogil
+ctypedef double (*pace_f32)(const double* constants, float** state, Py_ssize_t i) noexcept nogil
+
 cdef struct update_t:
     prepare_t prepare
     apply_f64 bare64        # where nothing is folded in
@@ -143,7 +149,9 @@ cdef struct update_t:
     calm_f32 calm32
     int hypers
     int slots
-    bint rests              # what has no gradient, no decay and no penalty stays as it is
+    rest_t rest             # NULL: never simple
+    pace_f64 pace64
+    pace_f32 pace32
 
 
 # A linear objective: the sum of sample_weight * loss over n rows of x (n, d), or those that order names, and scale times its

@@ -30,6 +30,7 @@ class Member:
 
 class Stretch:
     window: int
+    grain: int
     def __init__(
         self,
         objective: Pass,

@@ -7,9 +7,9 @@ the addresses that abi objects carry, the same that the Python loop calls. So bo
 from cpython.buffer cimport Py_buffer, PyObject_CheckBuffer
 from cython cimport floating
 from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Closing, Loss, Pass, Update, closing_t, folded_t, hold
 from lossopt._kernels.abi cimport many_t, pass_t, release, sparse_t, update_t
@@ -80,6 +80,8 @@ def permutation(order, uint64_t seed, uint64_t epoch, Py_ssize_t block):
 cdef enum:
     AHEAD = 16          # rows of CSR between the one that is gathered and the one that is fetched; its ends, before that
     FETCHED = 64        # numbers of a row
+    FINEST = 256        # windows after which no column is left behind, at least and at most
+    COARSEST = 65536
 
 cdef struct plan_t:     # what is the same for every model that sees the rows
     Py_ssize_t n            # rows of X, features, outputs
@@ -108,6 +110,7 @@ cdef struct plan_t:     # what is the same for every model that sees the rows
     int64_t* places         # where the touched weights stand, and they and their gradient and state side by side
     char* touched
     Py_ssize_t most         # touched numbers
+    Py_ssize_t grain        # windows after which no column is left behind: places in the epoch, so that rounding knows no clock
 
 cdef struct member_t:   # a model in training
     const update_t* update
@@ -139,6 +142,16 @@ cdef struct member_t:   # a model in training
     folded_t[2] folded      # of each setting
     double[2 * HYPERS] constants
     Py_ssize_t touched      # numbers of weight that have a gradient; -1: all
+    # updates that columns without a gradient have still to catch up with: after update u of these, |w| that was current
+    # after update v is max(0, kept[u] * (|w| / kept[v] - (taken[u] - taken[v]) * pace)); grown[v] is 1 / kept[v]
+    bint lazy               # columns may be left behind
+    double keep             # by the next update
+    double take
+    Py_ssize_t behind       # updates
+    double* kept
+    double* grown
+    double* taken
+    int32_t* current        # of each column
 
 
 cdef inline void fetch(const plan_t* p, const int64_t* order, Py_ssize_t left, Py_ssize_t itemsize) noexcept nogil:
@@ -225,17 +238,84 @@ cdef void join(member_t* q, double part, bint first, const floating* like) noexc
 cdef void prepare(member_t* q) noexcept nogil:
     """The constants of the next update."""
     cdef const double* hyper = q.hyper
-    cdef int s
+    cdef int s, hypers = q.update.hypers
+    cdef double decay = 0
     for s in range(q.settings):
-        q.folded[s].decay = q.update.prepare(hyper, q.steps + 1, q.constants + s * HYPERS)
-        q.folded[s].l1, q.folded[s].l2 = hyper[q.update.hypers], hyper[q.update.hypers + 1]
-        hyper += q.update.hypers + 2
+        # settings that differ in their penalty alone are prepared once
+        if s == 0 or memcmp(hyper, q.hyper, hypers * sizeof(double)) != 0:
+            decay = q.update.prepare(hyper, q.steps + 1, q.constants + s * HYPERS)
+        else:
+            memcpy(q.constants + s * HYPERS, q.constants, sizeof(double) * HYPERS)
+        q.folded[s].decay, q.folded[s].l1, q.folded[s].l2 = decay, hyper[hypers], hyper[hypers + 1]
+        if q.closings[0] == NULL:
+            q.folded[s].decay += 2 * q.folded[s].l2
+            q.folded[s].l2 = 0
+        hyper += hypers + 2
 
 
-cdef bint rests(const member_t* q) noexcept nogil:
-    """Whether neither decay nor penalty moves a weight that has no gradient."""
-    cdef const folded_t* f = &q.folded[q.which[0]]
-    return f.decay == 0 and f.l1 == 0 and f.l2 == 0 and q.closings[0] == NULL
+cdef double caught(const plan_t* p, const member_t* q, Py_ssize_t column, Py_ssize_t output, const floating* like) noexcept nogil:
+    """A weight after the updates that its column has still to catch up with."""
+    cdef Py_ssize_t i = output * p.d + column, u = q.behind, v = q.current[column]
+    cdef double w = <double>(<const floating*>q.params[0])[i], size, pace = 1
+    if floating is double:
+        if q.update.pace64 != NULL:
+            pace = q.update.pace64(q.constants + q.which[0] * HYPERS, <double**>q.state, i)
+    else:
+        if q.update.pace32 != NULL:
+            pace = q.update.pace32(q.constants + q.which[0] * HYPERS, <float**>q.state, i)
+    size = q.kept[u] * ((-w if w < 0 else w) * q.grown[v] - (q.taken[u] - q.taken[v]) * pace)
+    # NaN is not below zero
+    return 0 if size <= 0 else -size if w < 0 else size
+
+
+cdef void catch_up(const plan_t* p, member_t* q, Py_ssize_t column, const floating* like) noexcept nogil:
+    cdef Py_ssize_t c
+    if q.current[column] != q.behind:
+        for c in range(p.k):
+            (<floating*>q.params[0])[c * p.d + column] = <floating>caught[floating](p, q, column, c, like)
+        q.current[column] = <int32_t>q.behind
+
+
+cdef void flush(const plan_t* p, member_t* q, const floating* like) noexcept nogil:
+    """Leave no column behind."""
+    cdef Py_ssize_t j
+    if q.behind:
+        for j in range(p.d):
+            catch_up[floating](p, q, j, like)
+        memset(q.current, 0, p.d * sizeof(int32_t))
+        q.behind = 0
+
+
+cdef void fall_behind(const plan_t* p, member_t* q) noexcept nogil:
+    """An update was made of the touched columns alone."""
+    cdef Py_ssize_t i, u = q.behind + 1
+    if q.keep == 1 and q.take == 0 and q.behind == 0:
+        return
+    q.kept[u] = q.kept[u - 1] * q.keep
+    q.grown[u] = 1 / q.kept[u]
+    q.taken[u] = q.taken[u - 1] + q.take * q.grown[u]
+    q.behind = u
+    for i in range(q.touched // p.k):
+        q.current[p.places[i]] = <int32_t>u
+
+
+cdef bint meet(const plan_t* p, member_t* q, const floating* like) noexcept nogil:
+    """Whether the next update may leave columns behind; those of the batch, or else all, are current then."""
+    cdef const sparse_t* t = &p.rows
+    cdef Py_ssize_t r, i
+    cdef bint leaves
+    if not q.lazy:
+        return False
+    leaves = q.update.rest(&q.folded[q.which[0]], q.constants + q.which[0] * HYPERS, &q.keep, &q.take)
+    # beyond so many numbers a look at all is cheaper; and what is kept must stay a number to divide by
+    leaves = leaves and t.nnz <= p.most and q.keep > 1e-100
+    if not leaves or q.kept[q.behind] * q.keep < 1e-100:
+        flush[floating](p, q, like)
+    elif q.behind:
+        for r in range(t.n):
+            for i in range(t.begin[r], t.end[r]):
+                catch_up[floating](p, q, (<const int64_t*>t.at)[i] if t.index == 8 else (<const int32_t*>t.at)[i], like)
+    return leaves
 
 
 cdef void evaluate(plan_t* p, member_t* q, Loss loss, const pass_t* objective, Py_ssize_t m, const floating* x,
@@ -248,8 +328,8 @@ cdef void evaluate(plan_t* p, member_t* q, Loss loss, const pass_t* objective, P
     if p.sparse:
         t.y, t.sample_weight, t.scale = y, weight, scale_of(p, q)
         t.weight, t.bias, t.grad_weight, t.grad_bias = q.params[0], q.params[1], grads[0], grads[1]
-        # where nothing happens to weights that no row touches, they need no look
-        if t.nnz <= p.most and p.accumulate == 1 and q.update.rests and rests(q):
+        # weights that no row touches need no look where it is simple what happens to them
+        if meet[floating](p, q, NULL):
             q.touched = (objective.touch64 if floating is double else objective.touch32)(loss, t, p.places, &part)
         else:
             part = (objective.sparse64 if floating is double else objective.sparse32)(loss, t)
@@ -355,6 +435,7 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     q.hyper += q.settings * (q.update.hypers + 2)
     if q.touched >= 0:
         update_touched[floating](p, q, &q.folded[q.which[0]], like)
+        fall_behind(p, q)
     for i in range(first, 2):
         j = q.which[i]
         folded = &q.folded[j]
@@ -369,7 +450,7 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     q.norm = norm
     if q.told != NULL:
         for i in range(q.sizes[0]):
-            zeros += w[i] == 0
+            zeros += (caught[floating](p, q, i % p.d, i // p.d, like) if q.behind else <double>w[i]) == 0
         q.told[0], q.told[1], q.told[2], q.told[3] = q.window_total, q.window_mass, norm, <double>zeros
         q.told += 4
 
@@ -438,7 +519,12 @@ cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t 
             if not members[i].stopped:
                 members[i].window = window + 1
                 going += 1
+            if (window + 1) % p.grain == 0:
+                flush[floating](p, members[i], like)
         window += going > 0
+    # Python finds every weight current
+    for i in range(count):
+        flush[floating](p, members[i], like)
     return window
 
 
@@ -479,8 +565,22 @@ cdef class Member:
                 q.closings[i] = &(<Closing?>closings[i]).c
 
     def __dealloc__(self):
+        free(self.c.kept)
         if self.held:
             release(self.weight, 1)
+
+    cdef int columns(self, Py_ssize_t d, Py_ssize_t grain) except -1:
+        """Room for d columns of CSR that may be left behind, by so many updates."""
+        cdef member_t* q = &self.c
+        if q.update.rest != NULL and q.closings[0] == NULL:
+            q.kept = <double*>calloc(3 * (grain + 1) * sizeof(double) + d * sizeof(int32_t), 1)
+            if q.kept == NULL:
+                raise MemoryError
+            q.grown, q.taken = q.kept + grain + 1, q.kept + 2 * (grain + 1)
+            q.current = <int32_t*>(q.taken + grain + 1)
+            q.kept[0] = q.grown[0] = 1
+            q.lazy = True
+        return 0
 
     @property
     def window(self):
@@ -532,6 +632,7 @@ cdef class Stretch:
     cdef int itemsize
     cdef char* room
     cdef readonly Py_ssize_t window     # the next one
+    cdef readonly Py_ssize_t grain      # where it may come back: a multiple of so many windows, or the epoch's end
 
     def __cinit__(self, Pass objective not None, Loss loss not None, X, y, Py_ssize_t k, Py_ssize_t batch,
                   Py_ssize_t accumulate, Py_ssize_t batches, bint shuffled, bint mean, double terms, bint skip,
@@ -593,8 +694,16 @@ cdef class Stretch:
             p.scratch = <double*>parts[3]
             p.batch_x = parts[4] if sizes[4] else NULL
             p.models = <many_t*>parts[5] if sizes[5] else NULL
+        # a look at all columns is then a small part of the work
+        p.grain = FINEST
+        while p.grain < COARSEST and p.grain * max(most, 1) < 16 * p.d:
+            p.grain *= 2
+        self.grain = 1
         for i, member in enumerate(members):
             self.each[i] = &member.c
+            if p.sparse and accumulate == 1:
+                member.columns(p.d, p.grain)
+                self.grain = max(self.grain, <Py_ssize_t>(p.grain if member.c.lazy else 1))
             if member.params.itemsize != self.itemsize:
                 raise ValueError("X and params must have one precision")
             if member.c.weight != NULL and member.weight[0].len != p.n * self.itemsize:

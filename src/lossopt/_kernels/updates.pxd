@@ -82,6 +82,12 @@ cdef inline double prepare_plain(const double* hyper, int64_t t, double* constan
     return hyper[3]
 
 
+cdef inline bint rest_plain(const folded_t* folded, const double* constants, double* keep, double* take) noexcept nogil:
+    cdef sgd_t* c = <sgd_t*>constants
+    keep[0], take[0] = 1 - c.lr * folded.decay, folded.l1 * c.gain
+    return True
+
+
 cdef inline void sgd(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                      floating** state) noexcept nogil:
     cdef fold_t fold = (<const fold_t*>folded)[0]

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Closing, Update, apply_f32, apply_f64, closing_t
-from lossopt._kernels.abi cimport folded_t, hold, prepare_t, release, threads, update_t
+from lossopt._kernels.abi cimport folded_t, hold, pace_f32, pace_f64, prepare_t, release, rest_t, threads, update_t
 from lossopt._kernels.math cimport INF, add_squares, calm, sum_t
 from lossopt._kernels.updates cimport *
 
@@ -15,7 +15,7 @@ cdef enum:
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
 
 
-cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint rests):
+cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, rest_t rest=NULL, void** paces=NULL):
     """applies: bare, folded, open, each in double and in float."""
     cdef update_t c
     c.prepare = prepare
@@ -25,26 +25,27 @@ cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, bint 
     c.update64, c.update32 = run[double], run[float]
     c.squares64, c.squares32 = squares[double], squares[float]
     c.calm64, c.calm32 = quiet[double], quiet[float]
-    c.hypers, c.slots, c.rests = hypers, slots, rests
+    c.hypers, c.slots, c.rest = hypers, slots, rest
+    c.pace64, c.pace32 = <pace_f64>(NULL if paces == NULL else paces[0]), <pace_f32>(NULL if paces == NULL else paces[1])
     return Update.of(&c)
 
 
 def sgd_update():
     return made(prepare_plain, [
         <void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double], <void*>sgd[folded_t, float],
-        <void*>sgd[open_t, double], <void*>sgd[open_t, float]], 5, 0, True)
+        <void*>sgd[open_t, double], <void*>sgd[open_t, float]], 5, 0, rest_plain)
 
 
 def momentum_update():
     return made(prepare_momentum, [
         <void*>momentum[bare_t, double], <void*>momentum[bare_t, float], <void*>momentum[folded_t, double],
-        <void*>momentum[folded_t, float], <void*>momentum[open_t, double], <void*>momentum[open_t, float]], 5, 1, False)
+        <void*>momentum[folded_t, float], <void*>momentum[open_t, double], <void*>momentum[open_t, float]], 5, 1)
 
 
 def adam_update():
     return made(prepare_adam, [
         <void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double], <void*>adam[folded_t, float],
-        <void*>adam[open_t, double], <void*>adam[open_t, float]], 6, 2, False)
+        <void*>adam[open_t, double], <void*>adam[open_t, float]], 6, 2)
 
 
 cdef void squares(Py_ssize_t n, const floating* g, const int64_t* places, sum_t* sum) noexcept nogil:
@@ -58,12 +59,13 @@ cdef bint quiet(Py_ssize_t n, const floating* g) noexcept nogil:
 cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
                 floating* w, const floating* g, floating** state) noexcept nogil:
     cdef floating* at[SLOTS]
-    cdef folded_t here = folded[0]
+    cdef folded_t here
     cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
     cdef int s
     for s in range(update.slots):
         at[s] = state[s] + start
     if folded.gains != NULL:
+        here = folded[0]
         here.factors, here.gains = <const floating*>folded.factors + start, <floating*>folded.gains + start
         if floating is double:
             update.open64(&here, constants, n, w + start, g + start, at)
@@ -79,22 +81,21 @@ cdef void run(const update_t* update, const folded_t* folded, const closing_t* c
               floating* w, const floating* g, floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
-    cdef folded_t fold = folded[0]
-    fold.gains = NULL
-    if closing == NULL:
-        fold.decay += 2 * fold.l2
-    else:
-        fold.factors, fold.gains = closing.factors, closing.gains
+    cdef folded_t opened
+    if closing != NULL:
+        opened = folded[0]
+        opened.factors, opened.gains = closing.factors, closing.gains
+        folded = &opened
     if workers == 1:
-        piece[floating](update, &fold, constants, 0, n, w, g, state)
+        piece[floating](update, folded, constants, 0, n, w, g, state)
     else:
         for p in prange(pieces, num_threads=workers, schedule="static"):
-            piece[floating](update, &fold, constants, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
+            piece[floating](update, folded, constants, p * PIECE, min(<Py_ssize_t>PIECE, n - p * PIECE), w, g, state)
     if closing != NULL:
         if floating is double:
-            closing.close64(closing, fold.l1, n, w, <const double*>closing.gains)
+            closing.close64(closing, folded.l1, n, w, <const double*>closing.gains)
         else:
-            closing.close32(closing, fold.l1, n, w, <const float*>closing.gains)
+            closing.close32(closing, folded.l1, n, w, <const float*>closing.gains)
 
 
 def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple settings,
@@ -126,6 +127,9 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
             folded[i].scale, folded[i].clip = scale, clip
             folded[i].decay = update.c.prepare(numbers, t, constants + i * HYPERS)
             folded[i].l1, folded[i].l2 = setting[hypers], setting[hypers + 1]
+            if closings is None:
+                folded[i].decay += 2 * folded[i].l2
+                folded[i].l2 = 0
         if closings is not None:
             for i in range(params.count):
                 closing[i] = NULL if closings[i] is None else &(<Closing?>closings[i]).c
