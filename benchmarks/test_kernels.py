@@ -123,7 +123,7 @@ def test_csr(benchmark, request, side, dtype):
     y = rng.integers(0, 2, n).astype(dtype)
     weight, bias = np.zeros((1, d), dtype), np.zeros(1, dtype)
     grads = np.empty_like(weight), np.empty_like(bias)
-    loss = kernels.losses.bce(1.0, 0.0)
+    loss = kernels.losses.bce(1.0, 1.0, 0.0)
     measure(
         benchmark,
         request,

@@ -42,6 +42,16 @@ def probable(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tup
     return rng.uniform(0.01, 0.99, shape(n, k)).astype(dtype), unit(rng, n, dtype, k)[1]
 
 
+def counts(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Logarithms of means, and targets 0, 1, 2, ..."""
+    return rng.standard_normal(shape(n, k)).astype(dtype), rng.poisson(1.5, shape(n, k)).astype(dtype)
+
+
+def positive(rng: np.random.Generator, n: int, dtype: Any, k: int | None) -> tuple[Array, Array]:
+    """Logarithms of means, and positive targets."""
+    return rng.standard_normal(shape(n, k)).astype(dtype), rng.gamma(2.0, size=shape(n, k)).astype(dtype)
+
+
 def labelled(rng: np.random.Generator, n: int, dtype: Any, k: int) -> tuple[Array, Array]:
     """Scores of k classes, and class labels."""
     return 3 * rng.standard_normal((n, k)).astype(dtype), rng.integers(0, k, n)
@@ -145,9 +155,27 @@ LOSSES: dict[str, list[Loss]] = {
         Loss({}, real, "mse"),
         Loss({}, real, "mse", k=3),
     ],
+    "mae": [Loss({}, real, "pinball", (1.0, 1.0, 0.0), smooth=False)],
+    "huber": [Loss({}, real, "huber", (1.0,)), Loss({"delta": 2.5}, real, "huber", (2.5,), k=3)],
+    "log_cosh": [Loss({}, real, "log_cosh")],
+    "quantile": [
+        Loss({}, real, "pinball", (0.5, 0.5, 0.0), smooth=False),
+        Loss({"q": 0.9}, real, "pinball", (0.9, 1 - 0.9, 0.0), k=3, smooth=False),
+    ],
+    "epsilon_insensitive": [Loss({"epsilon": 0.5}, real, "pinball", (1.0, 1.0, 0.5), smooth=False)],
+    "hinge": [Loss({}, binary, "hinge", smooth=False)],
+    "squared_hinge": [Loss({}, binary, "squared_hinge", k=3)],
+    "poisson": [Loss({}, counts, "poisson")],
+    "gamma": [Loss({}, positive, "gamma")],
+    "tweedie": [
+        Loss({}, counts, "tweedie", (1.5,)),
+        Loss({"power": 2.5}, positive, "tweedie", (2.5,), k=3),
+        Loss({"power": 0}, real, "tweedie", (0.0,)),
+        Loss({"power": 1}, counts, "poisson"),
+    ],
     "binary_cross_entropy": [
-        Loss({}, binary, "bce", (1.0, 0.0)),
-        Loss({"pos_weight": 3.0, "label_smoothing": 0.1}, unit, "bce", (3.0, 0.1), k=3),
+        Loss({}, binary, "bce", (1.0, 1.0, 0.0)),
+        Loss({"pos_weight": 3.0, "label_smoothing": 0.1}, unit, "bce", (3.0, 1.0, 0.1), k=3),
         Loss({"from_logits": False}, probable, "bce_probability", (1.0, 0.0), scores=False),
         Loss(
             {"from_logits": False, "pos_weight": 0.5, "label_smoothing": 0.2},

@@ -290,7 +290,7 @@ def large():
         y=y,
         out=out,
         labels=np.ones(2**20, np.int64),
-        loss=_kernels.losses.bce(1.0, 0.0),
+        loss=_kernels.losses.bce(1.0, 1.0, 0.0),
         dense=dense,
         groups=_kernels.penalties.group_closing(x, y, np.arange(2**20), np.arange(0, 2**20 + 1, 4)),
         csr=_arrays.matrix("X", sp.csr_matrix(dense)),

@@ -90,7 +90,7 @@ def _step_seconds(kernels: SimpleNamespace, objective: lo.Objective, make: str) 
     grads = [np.empty_like(weight), np.empty_like(bias)]
     state = kernels.Arrays([np.zeros_like(x) for x in (weight, weight, bias, bias)], True)
     params, memory = kernels.Arrays([weight, bias], True), kernels.Arrays(grads, False)
-    loss = getattr(kernels.losses, make)(*([1.0, 0.0] if make == "bce" else []))
+    loss = getattr(kernels.losses, make)(*([1.0, 1.0, 0.0] if make == "bce" else []))
     adam, which = (1e-3, 0.9, 0.999, 1e-8, 0.0, False), np.array([0, 1])
     update, settings = kernels.updates.adam_update(), ((*adam, 0.0, 1e-3), (*adam, 0.0, 0.0))
     times = []

@@ -13,10 +13,20 @@ from lossopt._component import Component
 
 __all__ = [
     "LOSSES",
+    "MAE",
     "MSE",
     "BinaryCrossEntropy",
     "CrossEntropy",
+    "EpsilonInsensitive",
+    "Gamma",
+    "Hinge",
+    "Huber",
+    "LogCosh",
     "Loss",
+    "Poisson",
+    "Quantile",
+    "SquaredHinge",
+    "Tweedie",
 ]
 
 Array = NDArray[Any]
@@ -34,6 +44,7 @@ class Loss(Component, ABC):
 
     reduction: str
     _kernel: Any  # of the usual predictions and targets
+    _range: tuple[float, float]  # where targets lie
     _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: look with care
 
     def _reduced(self, reduction: str, kernel: Any, low: float = -np.inf, high: float = np.inf) -> None:
@@ -41,6 +52,7 @@ class Loss(Component, ABC):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
         self._kernel = kernel
+        self._range = low, high
         self._direct = (reduction == "mean", low, high)
 
     @abstractmethod
@@ -216,7 +228,26 @@ def _within(name: str, x: Array, low: float, high: float) -> Array:
     return x
 
 
-class MSE(Loss):
+class _OneByOne(Loss, ABC):
+    """A loss of one output and one target; with k outputs a row makes k terms of the mean."""
+
+    @abstractmethod
+    def __init__(self) -> None: ...
+
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        return self._kernel, self._checked(name, _alike(shape, dtype, target, name))
+
+    def _checked(self, name: str, y: Array) -> Array:
+        """Targets that the loss is made for; NaN goes through."""
+        return _within(name, y, *self._range)
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return _per_output(shape)
+
+
+class MSE(_OneByOne):
     """Mean squared error, without a half.
 
     ``value = mean (z - y)**2`` over all n rows, or all n*k numbers with k outputs; gradient ``2 (z - y) / (n k)``.
@@ -244,16 +275,8 @@ class MSE(Loss):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.mse())
 
-    def _bind(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
-    ) -> tuple[Any, Array]:
-        return self._kernel, _alike(shape, dtype, target, name)
 
-    def _terms(self, shape: tuple[int, ...]) -> int:
-        return _per_output(shape)
-
-
-class BinaryCrossEntropy(Loss):
+class BinaryCrossEntropy(_OneByOne):
     """Binary cross-entropy, in nats, from scores or from probabilities.
 
     From scores z, with ``s(z) = 1 / (1 + exp(-z))``: ``value = mean -(y log s(z) + (1 - y) log s(-z))``, gradient
@@ -299,14 +322,14 @@ class BinaryCrossEntropy(Loss):
         self.pos_weight = pos_weight
         self.label_smoothing = label_smoothing
         make = _kernels.losses.bce if from_logits else _kernels.losses.bce_probability
-        self._reduced(reduction, make(1.0 if pos_weight is None else pos_weight, label_smoothing), 0, 1)
+        self._reduced(
+            reduction,
+            make(1.0 if pos_weight is None else pos_weight, *([1.0] if from_logits else []), label_smoothing),
+            0,
+            1,
+        )
         if not from_logits:
             self._direct = None  # predictions have their limits too
-
-    def _bind(
-        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
-    ) -> tuple[Any, Array]:
-        return self._kernel, _within(name, _alike(shape, dtype, target, name), 0, 1)
 
     def _read(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Any, Array]:
         z, kernel, y = super()._read(prediction, target)
@@ -316,8 +339,315 @@ class BinaryCrossEntropy(Loss):
         if not self.from_logits:
             raise ValueError("loss takes probabilities, and the model gives scores: use BinaryCrossEntropy()")
 
-    def _terms(self, shape: tuple[int, ...]) -> int:
-        return _per_output(shape)
+
+def _number(owner: Loss, name: str, x: Any, low: float, high: float = np.inf) -> None:
+    """A finite number in [low, high], or above 0 where low is that."""
+    if not _is_number(x) or not low <= x <= high or abs(x) == np.inf or (x == low == 0 and high == np.inf):
+        limits = "positive and finite" if low == 0 and high == np.inf else f"a number in [{low:g}, {high:g}]"
+        raise ValueError(f"{type(owner).__name__}: {name} must be {limits}, got {x!r}")
+
+
+def _one_or_zero(name: str, y: Array) -> Array:
+    odd = (y != 0) & (y != 1) & (y == y)
+    if odd.any():
+        raise ValueError(f"{name} must hold 0 and 1, got {y[odd][0]}")
+    return y
+
+
+def _positive(name: str, y: Array) -> Array:
+    if _kernels.losses.outside(y, np.finfo(y.dtype).smallest_subnormal, np.inf):
+        raise ValueError(f"{name} must be positive, got {y[y <= 0][0]}")
+    return y
+
+
+class MAE(_OneByOne):
+    """Mean absolute error.
+
+    ``value = mean |z - y|`` over all n rows, or all n*k numbers with k outputs; gradient ``sign(z - y) / (n k)``, and 0
+    where prediction and target are equal.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape. What minimizes it is the median. torch's ``l1_loss``.
+    Source: Koenker and Bassett 1978, whose quantile loss at 1/2 is half of it.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.MAE().value_and_grad([3.0, 1.0, 5.0, 0.0], [1.0, 1.0, 6.0, 0.0])
+    (0.75, array([ 0.25,  0.  , -0.25,  0.  ]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.pinball(1.0, 1.0, 0.0))
+
+
+class Huber(_OneByOne):
+    """Huber's loss: squares of small errors, absolute values of large ones.
+
+    With ``d = z - y``: ``value = mean of d**2 / 2`` where ``|d| <= delta``, else of ``delta * (|d| - delta / 2)``;
+    gradient ``d`` held to [-delta, delta], divided by n k.
+
+    Parameters
+    ----------
+    delta : float, positive
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape. The half belongs to it: torch's ``huber_loss`` and Keras's ``Huber``
+    have it too, and torch's ``smooth_l1_loss(beta=delta)`` is this divided by delta. Source: Huber 1964.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Huber(delta=2.0).value_and_grad([3.0, 1.0], [0.0, 0.0])
+    (2.25, array([1. , 0.5]))
+    """
+
+    def __init__(self, delta: float = 1.0, reduction: str = "mean") -> None:
+        _number(self, "delta", delta, 0)
+        self.delta = delta
+        self._reduced(reduction, _kernels.losses.huber(delta))
+
+
+class LogCosh(_OneByOne):
+    """Logarithm of the hyperbolic cosine: a smooth absolute value.
+
+    With ``d = z - y``: ``value = mean log cosh d``, which is near ``d**2 / 2`` for small errors and near ``|d| - log 2``
+    for large ones; gradient ``tanh(d) / (n k)``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape. Neither end loses digits or overflows.
+    Source: Green 1990; Keras's ``LogCosh``.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> value, grad = lo.LogCosh().value_and_grad([1000.0, 1e-8], [0.0, 0.0])
+    >>> round(value, 6), grad
+    (499.653426, array([5.e-01, 5.e-09]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.log_cosh())
+
+
+class Quantile(_OneByOne):
+    """Pinball loss, minimized by a quantile.
+
+    ``value = mean of q * (y - z)`` where the target is above the prediction, else of ``(1 - q) * (z - y)``; gradient
+    ``-q / (n k)`` above, ``(1 - q) / (n k)`` below, and 0 where they are equal.
+
+    Parameters
+    ----------
+    q : float in [0, 1]
+        The share of targets that should lie below the prediction.
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape. scikit-learn's ``mean_pinball_loss(alpha=q)``.
+    Source: Koenker and Bassett 1978.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Quantile(q=0.9).value_and_grad([0.0, 0.0], [10.0, -10.0])
+    (5.0, array([-0.45,  0.05]))
+    """
+
+    def __init__(self, q: float = 0.5, reduction: str = "mean") -> None:
+        _number(self, "q", q, 0, 1)
+        self.q = q
+        self._reduced(reduction, _kernels.losses.pinball(q, 1 - q, 0.0))
+
+
+class EpsilonInsensitive(_OneByOne):
+    """Absolute error beyond a tolerance, the loss of support vector regression.
+
+    ``value = mean max(0, |z - y| - epsilon)``; gradient ``sign(z - y) / (n k)`` beyond epsilon, else 0.
+
+    Parameters
+    ----------
+    epsilon : float, not negative
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are numbers of the prediction's shape. Source: Vapnik 1995.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.EpsilonInsensitive(epsilon=0.5).value_and_grad([2.0, 0.3], [0.0, 0.0])
+    (0.75, array([0.5, 0. ]))
+    """
+
+    def __init__(self, epsilon: float = 0.1, reduction: str = "mean") -> None:
+        _number(self, "epsilon", epsilon, 0, np.finfo(np.float64).max)
+        self.epsilon = epsilon
+        self._reduced(reduction, _kernels.losses.pinball(1.0, 1.0, epsilon))
+
+
+class Hinge(_OneByOne):
+    """Hinge loss, of the support vector machine.
+
+    With ``t = 2 y - 1``, -1 or 1: ``value = mean max(0, 1 - t z)``; gradient ``-t / n`` where the margin ``t z`` is
+    below 1, else 0.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are 0 or 1, and have the prediction's shape. Source: Cortes and Vapnik 1995.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Hinge().value_and_grad([0.5, -3.0], [1, 0])
+    (0.25, array([-0.5,  0. ]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.hinge())
+        self._direct = None
+
+    def _checked(self, name: str, y: Array) -> Array:
+        return _one_or_zero(name, y)
+
+
+class SquaredHinge(_OneByOne):
+    """The square of the hinge loss, which is smooth.
+
+    With ``t = 2 y - 1``, -1 or 1: ``value = mean max(0, 1 - t z)**2``; gradient ``-2 t max(0, 1 - t z) / n``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are 0 or 1, and have the prediction's shape. Source: Chang, Hsieh and Lin 2008 (L2-loss SVM).
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.SquaredHinge().value_and_grad([0.5, -3.0], [1, 0])
+    (0.125, array([-0.5,  0. ]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.squared_hinge())
+        self._direct = None
+
+    def _checked(self, name: str, y: Array) -> Array:
+        return _one_or_zero(name, y)
+
+
+class Poisson(_OneByOne):
+    """Negative log likelihood of counts whose mean is the exponential of the score.
+
+    ``value = mean exp(z) - y z``; gradient ``(exp(z) - y) / (n k)``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are not negative, and have the prediction's shape; ``log(y!)``, which no prediction changes, is left out.
+    torch's ``poisson_nll_loss`` and half of scikit-learn's Poisson deviance, up to terms of y alone.
+    Source: McCullagh and Nelder 1989.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Poisson().value_and_grad([0.0, 0.0], [1.0, 3.0])
+    (1.0, array([ 0., -1.]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.poisson(), 0)
+
+
+class Gamma(_OneByOne):
+    """Negative log likelihood of positive targets, with their spread in proportion to their mean, exp of the score.
+
+    ``value = mean z + y exp(-z)``; gradient ``(1 - y exp(-z)) / (n k)``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are positive, and have the prediction's shape. Half of scikit-learn's gamma deviance, up to terms of y alone.
+    Source: McCullagh and Nelder 1989.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Gamma().value_and_grad([0.0, 0.0], [1.0, 3.0])
+    (2.0, array([ 0., -1.]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.gamma())
+        self._direct = None
+
+    def _checked(self, name: str, y: Array) -> Array:
+        return _positive(name, y)
+
+
+class Tweedie(_OneByOne):
+    """Tweedie's family: the spread of the targets grows as a power of their mean, which is exp of the score.
+
+    ``value = mean exp((2 - p) z) / (2 - p) - y exp((1 - p) z) / (1 - p)``; gradient
+    ``(exp((2 - p) z) - y exp((1 - p) z)) / (n k)``.
+
+    Parameters
+    ----------
+    power : float, at least 1, or at most 0
+        p. 1 is Poisson and 2 is Gamma, in their own forms; between them targets are sums of a Poisson number of gammas,
+        exact zeros among them; 0 is half the squared error of exp(z).
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets have the prediction's shape; they are any numbers for power <= 0, not negative for powers from 1 to below 2,
+    positive from 2 on. Half of scikit-learn's Tweedie deviance, up to terms of y alone. Source: Jorgensen 1987.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Tweedie(power=1.5).value_and_grad([0.0, 0.0], [0.0, 3.0])
+    (5.0, array([ 0.5, -1. ]))
+    """
+
+    def __init__(self, power: float = 1.5, reduction: str = "mean") -> None:
+        if not _is_number(power) or not (-np.inf < power <= 0 or 1 <= power < np.inf):
+            raise ValueError(f"Tweedie: power must be at most 0, or at least 1, got {power!r}")
+        self.power = power
+        family = _kernels.losses
+        kernel = family.poisson() if power == 1 else family.gamma() if power == 2 else family.tweedie(power)
+        self._reduced(reduction, kernel, 0 if 1 <= power < 2 else -np.inf)
+        if power >= 2:
+            self._direct = None
+
+    def _checked(self, name: str, y: Array) -> Array:
+        return _positive(name, y) if self.power >= 2 else super()._checked(name, y)
 
 
 class CrossEntropy(Loss):
@@ -376,6 +706,16 @@ class CrossEntropy(Loss):
 
 LOSSES: dict[str, type[Loss]] = {
     "mse": MSE,
+    "mae": MAE,
+    "huber": Huber,
+    "log_cosh": LogCosh,
+    "quantile": Quantile,
+    "epsilon_insensitive": EpsilonInsensitive,
     "binary_cross_entropy": BinaryCrossEntropy,
     "cross_entropy": CrossEntropy,
+    "hinge": Hinge,
+    "squared_hinge": SquaredHinge,
+    "poisson": Poisson,
+    "gamma": Gamma,
+    "tweedie": Tweedie,
 }

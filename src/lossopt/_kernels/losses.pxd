@@ -5,11 +5,12 @@
 # branches, only selections, so that the block loop around it vectorizes. Weights, means and threads are the driver's.
 
 from cython cimport floating
+from libc.math cimport expm1, pow
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport Loss, block_f32, block_f64, rows_f32, rows_f64
-from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp_down, fabs, fma, lane_sum, lanes_t, log, log1p
-from lossopt._kernels.math cimport log1p_unit
+from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp, exp_down, fabs, fma, lane_sum, lanes_t, log, log1p
+from lossopt._kernels.math cimport log1p_unit, tanh
 
 cdef enum:
     ROWS = 64           # rows of several outputs at a time
@@ -26,26 +27,78 @@ cdef struct logistic_t:     # bce_t with a weight of 1, and no smoothing
     double unused
 
 cdef struct bce_t:
-    double positive         # the weight of the positive class
+    double positive         # the weight of each class
+    double negative
     double smoothing        # targets become y * (1 - smoothing) + smoothing / 2
 
 cdef struct bce_probability_t:
     double positive
     double smoothing
 
+cdef struct pinball_t:
+    double above            # the weight of an error where the target is above the prediction, and below it
+    double below
+    double epsilon          # what an error may be for nothing
+
+cdef struct huber_t:
+    double delta
+
+cdef struct log_cosh_t:
+    double unused
+
+cdef struct hinge_t:
+    double unused
+
+cdef struct squared_hinge_t:
+    double unused
+
+cdef struct poisson_t:
+    double unused
+
+cdef struct gamma_t:
+    double unused
+
+cdef struct tweedie_t:
+    double power
+
+cdef struct focal_t:
+    double gamma
+    double positive         # the weight of each class
+    double negative
+
 ctypedef fused loss_t:
     mse_t
     logistic_t
     bce_t
     bce_probability_t
+    pinball_t
+    huber_t
+    log_cosh_t
+    hinge_t
+    squared_hinge_t
+    poisson_t
+    gamma_t
+    tweedie_t
+    focal_t
+
+
+cdef inline floating exp_product(double a, floating z) noexcept nogil:
+    """exp(a * z), with the digits of the product that its rounding takes."""
+    cdef floating h = <floating>a, p = h * z, zero = 0, inf = <floating>INF
+    cdef floating rest = fma[floating](h, z, -p) + <floating>(a - <double>h) * z
+    cdef floating e = exp[floating](p)
+    cdef floating t = e + e * rest
+    # the rest of an infinite product is no number
+    t = e if e == zero else t
+    return e if e == inf else t
 
 
 cdef inline void point(loss_t* c, floating z, floating y, floating first, floating* value, floating* gradient) noexcept nogil:
     """One prediction: `first` is what first_half made of it, in a loop of its own."""
-    cdef floating one = 1, zero = 0, p, q, s, up, down
+    cdef floating one = 1, two = 2, zero = 0, inf = <floating>INF, p, q, s, t, up, down, power
     if loss_t is mse_t:
         value[0] = (z - y) * (z - y)
-        gradient[0] = <floating>2 * (z - y)
+        gradient[0] = two * (z - y)
     elif loss_t is logistic_t or loss_t is bce_t:
         # p and q weigh the two classes; each tail is formed without cancellation, from first = exp(-|z|)
         p = y
@@ -53,6 +106,8 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
             y = y * <floating>(1 - c.smoothing) + <floating>(0.5 * c.smoothing)
             p = y * <floating>c.positive
         q = one - y
+        if loss_t is bce_t:
+            q *= <floating>c.negative
         s = log1p_unit[floating](first)
         if loss_t is bce_t:
             s *= p + q
@@ -68,15 +123,108 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
         # a class without weight adds nothing, whatever its logarithm
         value[0] = (zero if q == zero else -q * log1p[floating](-z)) - (zero if p == zero else p * log[floating](z))
         gradient[0] = (zero if q == zero else q / (one - z)) - (zero if p == zero else p / z)
+    elif loss_t is pinball_t:
+        s = fabs[floating](z - y) - <floating>c.epsilon
+        up, down = -<floating>c.above, <floating>c.below
+        t = up if z < y else down
+        value[0] = (zero if s < zero else s) * fabs[floating](t)
+        t = zero if s <= zero else t
+        # NaN is neither above nor below
+        gradient[0] = s if s != s else t
+    elif loss_t is huber_t:
+        # with the error held to delta: half its square inside, and what goes on straight outside
+        t = <floating>c.delta
+        s = fabs[floating](z - y)
+        p = s if s < t else t
+        value[0] = p * (s - <floating>0.5 * p)
+        q = t if z - y > t else z - y
+        gradient[0] = -t if q < -t else q
+    elif loss_t is log_cosh_t:
+        # from first = tanh(|z - y| / 2): near zero the log of 1 + (cosh - 1), elsewhere |z - y| - log 2 and a correction
+        s = fabs[floating](z - y)
+        q = first * first
+        t = (one - first) / (one + first)
+        p = two * q / (one - q) if s < two else t * t
+        t = s - <floating>0.6931471805599453
+        value[0] = log1p[floating](p) + (zero if s < two else t)
+        t = two * first / (one + q)
+        gradient[0] = -t if z < y else t
+    elif loss_t is hinge_t or loss_t is squared_hinge_t:
+        t = two * y - one
+        s = one - t * z
+        s = zero if s < zero else s
+        if loss_t is squared_hinge_t:
+            value[0] = s * s
+            gradient[0] = -two * t * s
+        else:
+            value[0] = s
+            t = zero if s == zero else -t
+            gradient[0] = s if s != s else t
+    elif loss_t is poisson_t:
+        # first = exp(z); no events cost no product, and beside infinity nothing counts
+        s = zero if y == zero else y * z
+        value[0] = first if first == inf else first - s
+        gradient[0] = first - y
+    elif loss_t is gamma_t:
+        # first = exp(-z / 2): a target may be small where exp(-z) is too large
+        s = y * first * first
+        value[0] = s if s == inf else z + s
+        gradient[0] = one - s
+    elif loss_t is tweedie_t:
+        # first = exp((2 - p) z), which wins for z > 0, against the term of y, which wins for z < 0
+        s = exp_product[floating](1 - c.power, z)
+        s = zero if y == zero else y * s
+        up, down = first / <floating>(2 - c.power), s / <floating>(c.power - 1)
+        p = up + down
+        q = up if z > zero else down
+        # targets that are NaN count
+        value[0] = (q if p != p else p) + (y - y)
+        p = first - s
+        q = first if z > zero else -s
+        gradient[0] = (q if p != p else p) + (y - y)
+    elif loss_t is focal_t:
+        # s is the score of the class itself, first = exp(-|z|), p and q the probabilities of it and of the other
+        s = z if y > zero else -z
+        t = one / (one + first)
+        p = (first if s < zero else one) * t
+        q = (one if s < zero else first) * t
+        t = log1p_unit[floating](first)
+        # -log p
+        up = t + (-s if s < zero else zero)
+        # gamma * -log q in two parts: whole digits of an exponent that may be large
+        s = zero if s < zero else s
+        s = s if s < <floating>1000 else <floating>1000
+        power = <floating>c.gamma
+        down = power * s
+        t = fma[floating](power, s, -down) + <floating>(c.gamma - <double>power) * s + power * t
+        s = down + t
+        t = (down - s) + t
+        s = exp_down[floating](-s)
+        s = (s - s * t) * (<floating>c.positive if y > zero else <floating>c.negative)
+        value[0] = s * up
+        t = zero if p == zero else p * up
+        s = s * fma[floating](<floating>c.gamma, t, q)
+        # NaN has no side: first carries it
+        gradient[0] = -s if y > zero else s
 
 
 cdef inline bint halved(loss_t* c) noexcept nogil:
     """Whether a point needs a first half: what is heavy enough to spill registers when it stands in the same loop."""
-    return loss_t is logistic_t or loss_t is bce_t
+    return (loss_t is logistic_t or loss_t is bce_t or loss_t is focal_t or loss_t is log_cosh_t or loss_t is poisson_t
+            or loss_t is gamma_t or loss_t is tweedie_t)
 
 
-cdef inline floating first_half(loss_t* c, floating z) noexcept nogil:
-    return exp_down[floating](-fabs[floating](z))
+cdef inline floating first_half(loss_t* c, floating z, floating y) noexcept nogil:
+    if loss_t is log_cosh_t:
+        return tanh[floating](<floating>0.5 * fabs[floating](z - y))
+    elif loss_t is poisson_t:
+        return exp[floating](z)
+    elif loss_t is gamma_t:
+        return exp[floating](<floating>-0.5 * z)
+    elif loss_t is tweedie_t:
+        return exp_product[floating](2 - c.power, z)
+    else:
+        return exp_down[floating](-fabs[floating](z))
 
 
 cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z, const floating* y, floating* value,
@@ -87,7 +235,7 @@ cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z,
     cdef Py_ssize_t i
     if halved[loss_t](&c):
         for i in range(n):    # hot 4
-            first[i] = first_half[loss_t, floating](&c, z[i])
+            first[i] = first_half[loss_t, floating](&c, z[i], y[i])
     for i in range(n):    # hot
         point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
 
@@ -128,7 +276,7 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
         m = min(<Py_ssize_t>BLOCK, whole - start)
         if halved[loss_t](&c):
             for i in range(m):    # hot 4
-                first[i] = first_half[loss_t, floating](&c, z[start + i])
+                first[i] = first_half[loss_t, floating](&c, z[start + i], y[start + i])
         for b in range(m // LANES):
             i = start + b * LANES
             sixteen[loss_t, floating](&c, z + i, y + i, first + b * LANES, factor, gradient + i, total, rest)
@@ -142,7 +290,7 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
             last[i] = z[whole + i] if i < m else <floating>0
             last[LANES + i] = y[whole + i] if i < m else <floating>0
             if halved[loss_t](&c):
-                first[i] = first_half[loss_t, floating](&c, last[i])
+                first[i] = first_half[loss_t, floating](&c, last[i], last[LANES + i])
         sixteen[loss_t, floating](&c, last, last + LANES, first, factor, last + 2 * LANES, total, rest)
         for i in range(m):
             gradient[whole + i] = last[2 * LANES + i]

@@ -20,19 +20,73 @@ def mse():
     return made(&c)
 
 
-def bce(double positive, double smoothing):
+def bce(double positive, double negative, double smoothing):
     cdef logistic_t plain
     cdef bce_t c
-    if positive == 1 and smoothing == 0:
+    if positive == 1 and negative == 1 and smoothing == 0:
         plain.unused = 0
         return made(&plain)
-    c.positive, c.smoothing = positive, smoothing
+    c.positive, c.negative, c.smoothing = positive, negative, smoothing
     return made(&c)
 
 
 def bce_probability(double positive, double smoothing):
     cdef bce_probability_t c
     c.positive, c.smoothing = positive, smoothing
+    return made(&c)
+
+
+def pinball(double above, double below, double epsilon):
+    cdef pinball_t c
+    c.above, c.below, c.epsilon = above, below, epsilon
+    return made(&c)
+
+
+def huber(double delta):
+    cdef huber_t c
+    c.delta = delta
+    return made(&c)
+
+
+def log_cosh():
+    cdef log_cosh_t c
+    c.unused = 0
+    return made(&c)
+
+
+def hinge():
+    cdef hinge_t c
+    c.unused = 0
+    return made(&c)
+
+
+def squared_hinge():
+    cdef squared_hinge_t c
+    c.unused = 0
+    return made(&c)
+
+
+def poisson():
+    cdef poisson_t c
+    c.unused = 0
+    return made(&c)
+
+
+def gamma():
+    cdef gamma_t c
+    c.unused = 0
+    return made(&c)
+
+
+def tweedie(double power):
+    cdef tweedie_t c
+    c.power = power
+    return made(&c)
+
+
+def focal(double gamma, double positive, double negative):
+    cdef focal_t c
+    c.gamma, c.positive, c.negative = gamma, positive, negative
     return made(&c)
 
 

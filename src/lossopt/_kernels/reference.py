@@ -48,10 +48,10 @@ class losses:  # noqa: N801
         return rows
 
     @staticmethod
-    def bce(positive: float, smoothing: float) -> Loss:
+    def bce(positive: float, negative: float, smoothing: float) -> Loss:
         def rows(z: Array, y: Array) -> tuple[Array, Array]:
             y = y * (1 - smoothing) + 0.5 * smoothing
-            p, q = y * positive, 1 - y
+            p, q = y * positive, (1 - y) * negative
             e = _exp(-np.abs(z))
             value = (p + q) * np.log1p(e) + np.where(z > 0, q, p) * np.abs(z)
             up, down = np.where(z < 0, e, 1) / (1 + e), np.where(z < 0, 1, e) / (1 + e)
@@ -68,6 +68,105 @@ class losses:  # noqa: N801
                 value = np.where(q == 0, 0, -q * np.log1p(-z)) - np.where(p == 0, 0, p * np.log(z))
                 gradient = np.where(q == 0, 0, q / (1 - z)) - np.where(p == 0, 0, p / z)
             return value.sum(axis=1), gradient
+
+        return rows
+
+    @staticmethod
+    def pinball(above: float, below: float, epsilon: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            size, side = np.abs(z - y) - epsilon, np.where(z < y, -above, below)
+            value = np.maximum(size, 0) * np.abs(side)
+            gradient = np.where(size <= 0, 0, side) + np.where(np.isnan(size), np.nan, 0)
+            return value.sum(axis=1), gradient
+
+        return rows
+
+    @staticmethod
+    def huber(delta: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            size = np.abs(z - y)
+            inside = np.minimum(size, delta)
+            return (inside * (size - 0.5 * inside)).sum(axis=1), np.clip(z - y, -delta, delta)
+
+        return rows
+
+    @staticmethod
+    def log_cosh() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            size = np.abs(z - y)
+            with np.errstate(over="ignore", invalid="ignore"):
+                near = np.log1p(2 * np.square(np.sinh(0.5 * np.minimum(size, 9))))
+            value = np.where(size < 9, near, size - np.log(2) + np.log1p(_exp(-2 * size)))
+            return value.sum(axis=1), np.tanh(z - y)
+
+        return rows
+
+    @staticmethod
+    def hinge() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            t = 2 * y - 1
+            lack = np.maximum(1 - t * z, 0)
+            return lack.sum(axis=1), np.where(lack == 0, 0, -t) + np.where(np.isnan(lack), np.nan, 0)
+
+        return rows
+
+    @staticmethod
+    def squared_hinge() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            t = 2 * y - 1
+            lack = np.maximum(1 - t * z, 0)
+            return np.square(lack).sum(axis=1), -2 * t * lack
+
+        return rows
+
+    @staticmethod
+    def poisson() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            mean = _exp(z)
+            with np.errstate(invalid="ignore"):
+                value = np.where(mean == inf, inf, mean - np.where(y == 0, 0, y * z))
+            return value.sum(axis=1), mean - y
+
+        return rows
+
+    @staticmethod
+    def gamma() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            ratio = y * _exp(-z)
+            with np.errstate(invalid="ignore"):
+                value = np.where(ratio == inf, inf, z + ratio)
+            return value.sum(axis=1), 1 - ratio
+
+        return rows
+
+    @staticmethod
+    def tweedie(power: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            first = _exp((2 - power) * z)
+            with np.errstate(invalid="ignore"):
+                second = np.where(y == 0, 0, y * _exp((1 - power) * z))
+                one, other = first / (2 - power), second / (power - 1)
+                # of two infinities the one that grows faster wins
+                clash = np.isinf(one) & np.isinf(other)
+                value = np.where(clash, np.where(z > 0, one, other), one + other)
+                clash = np.isinf(first) & np.isinf(second)
+                gradient = np.where(clash, np.where(z > 0, first, -second), first - second)
+            return value.sum(axis=1), gradient
+
+        return rows
+
+    @staticmethod
+    def focal(gamma: float, positive: float, negative: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            own, share = np.where(y > 0, z, -z), np.where(y > 0, positive, negative)
+            e = _exp(-np.abs(own))
+            p, q = np.where(own < 0, e, 1) / (1 + e), np.where(own < 0, 1, e) / (1 + e)
+            surprise = np.log1p(e) + np.maximum(-own, 0)
+            with np.errstate(invalid="ignore"):
+                weight = share * _exp(-gamma * (np.log1p(e) + np.maximum(own, 0)))
+                value = weight * surprise
+                slope = weight * (gamma * np.where(p == 0, 0, p * surprise) + q)
+            return value.sum(axis=1), np.where(y > 0, -slope, slope)
 
         return rows
 
