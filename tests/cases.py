@@ -82,11 +82,15 @@ class Loss(Row):
 
     draw: Callable[..., tuple[Array, Array]]
     kernel: str
-    constants: tuple[float, ...] = ()
+    constants: tuple[Any, ...] = ()
     k: int | None = None  # outputs of the data that generic tests use; None: predictions (n,)
     classes: bool = False  # a row's outputs are its classes: they make one value together
     smooth: bool = True  # False: the gradient jumps somewhere
     scores: bool = True  # predictions are any numbers; False: probabilities
+    fixed: bool = False  # it takes k outputs and no other number
+
+    def takes(self, k: int | None) -> bool:
+        return not self.fixed or k == self.k or (k == 1 and self.k is None)
 
     def data(self, rng: Any, n: int, dtype: Any = np.float64, k: int | None = None) -> tuple[Array, Array]:
         """n predictions and targets, with the row's own number of outputs unless another is given."""
@@ -94,7 +98,8 @@ class Loss(Row):
 
     def block(self, kernels: Any) -> Any:
         """The kernel object of a level, or of the twin."""
-        return getattr(kernels.losses, self.kernel)(*self.constants)
+        arguments = [np.array(x, float) if isinstance(x, tuple) else x for x in self.constants]
+        return getattr(kernels.losses, self.kernel)(*arguments)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +155,8 @@ class Schedule(Row):
         return cls(*self.args, **{**self.kwargs, **more})
 
 
+COSTS = [[0.0, 1.0, 5.0], [3.0, 0.0, 2.0], [2.0, 1.0, 0.0]]
+
 LOSSES: dict[str, list[Loss]] = {
     "mse": [
         Loss({}, real, "mse"),
@@ -191,6 +198,30 @@ LOSSES: dict[str, list[Loss]] = {
         Loss({}, labelled, "softmax_labels", k=70, classes=True),
         Loss({}, distributed, "softmax_probabilities", k=3, classes=True),
         Loss({}, distributed, "softmax_probabilities", k=70, classes=True),
+        Loss({"label_smoothing": 0.1}, labelled, "softmax_soft", (0.9, 0.1, None), k=3, classes=True),
+        Loss({"label_smoothing": 0.1}, labelled, "softmax_soft", (0.9, 0.1, None), k=70, classes=True),
+    ],
+    "focal": [
+        Loss({}, binary, "focal", (2.0, 1.0, 1.0), fixed=True),
+        Loss({"gamma": 0.7, "alpha": 0.25}, binary, "focal", (0.7, 0.25, 0.75), fixed=True),
+        Loss({}, labelled, "focal_labels", (2.0, None), k=3, classes=True),
+        Loss({"gamma": 1.5}, labelled, "focal_labels", (1.5, None), k=70, classes=True),
+    ],
+    "cost_sensitive": [
+        Loss({"false_negative": 1000, "false_positive": 10}, binary, "bce", (1000.0, 10.0, 0.0), fixed=True),
+        Loss(
+            {"costs": COSTS},
+            labelled,
+            "softmax_soft",
+            (0.0, 1.0, ((5.0, 4, 0), (0, 3, 1), (0, 1, 2))),
+            k=3,
+            classes=True,
+            fixed=True,
+        ),
+    ],
+    "multiclass_hinge": [
+        Loss({}, labelled, "hinge_labels", k=3, classes=True, smooth=False),
+        Loss({}, labelled, "hinge_labels", k=70, classes=True, smooth=False),
     ],
 }
 

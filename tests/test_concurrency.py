@@ -129,11 +129,13 @@ def penalty(cls, row, dtype, place):
 JOBS = {}
 for dtype in (np.float64, np.float32):
     for label, cls, row in LOSSES:
-        for k in (3, 70) if row.classes else (None, 3):
+        for k in filter(row.takes, (3, 70) if row.classes else (None, 3)):
             JOBS[f"loss {label} {dtype.__name__} {k}"] = partial(loss, cls, row, dtype, k)
         if row.scores:
             # a dense X with 40 outputs is BLAS's, whose bits are its own
             for form, k in (("dense", 1), ("dense", 3), ("csr", 1), ("csr", 3), ("csr", 40)):
+                if not row.takes(k):
+                    continue
                 job = partial(objective, cls, row, dtype, k, form == "csr")
                 JOBS[f"objective {label} {dtype.__name__} {form} {k}"] = job
     for label, cls, row in cases.walk("optimizers"):

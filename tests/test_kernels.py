@@ -65,7 +65,7 @@ def loss_results(kernels, row, z, y, weight):
 def loss_problems(row, dtype):
     """Many shapes, with and without weights, and what the twin makes of them in double."""
     rng, problems = np.random.default_rng(0), []
-    for k in OUTPUTS[row.classes]:
+    for k in filter(row.takes, OUTPUTS[row.classes]):
         for n in SIZES if (k or 1) < 64 else SIZES[:-1]:
             z, y = row.draw(rng, n, dtype, k)
             for weight in (None, weights(rng, n, dtype)):
@@ -80,8 +80,8 @@ def loss_problems(row, dtype):
 def test_losses_equal_their_twins(level, dtype, row):
     eps = np.finfo(dtype).eps
     for z, y, weight, expected in loss_problems(row, dtype):
-        # what is left is the kernel's own error; a score of 20 less the largest is itself rounded by 8 eps
-        close = {"rtol": 40 * eps, "atol": 8 * eps * max(1, np.abs(expected[1]).max(initial=0))}
+        # what is left is the kernel's own error; a score of 20 less the largest is itself rounded by 8 eps, p - q twice
+        close = {"rtol": 40 * eps, "atol": 16 * eps * max(1, np.abs(expected[1]).max(initial=0))}
         for one, other in zip(loss_results(BUILT[level], row, z, y, weight), expected, strict=True):
             assert_allclose(one, other, err_msg=f"{z.shape=} weighted={weight is not None}", **close)
 
@@ -92,7 +92,7 @@ def test_losses_equal_their_twins(level, dtype, row):
 def test_losses_in_place_and_value_only_give_the_same_bits(level, dtype, row):
     rng, losses = np.random.default_rng(1), BUILT[level].losses
     block = row.block(BUILT[level])
-    for k in OUTPUTS[row.classes]:
+    for k in filter(row.takes, OUTPUTS[row.classes]):
         z, y = row.draw(rng, 1000, dtype, k)
         for weight in (None, weights(rng, len(z), dtype)):
             value, gradient, _ = loss_results(BUILT[level], row, z, y, weight)
@@ -107,7 +107,7 @@ def test_losses_in_place_and_value_only_give_the_same_bits(level, dtype, row):
 @each_loss
 def test_losses_give_the_same_bits_on_both_levels_with_fma(dtype, row):
     rng = np.random.default_rng(2)
-    for k in OUTPUTS[row.classes]:
+    for k in filter(row.takes, OUTPUTS[row.classes]):
         z, y = row.draw(rng, 2000, dtype, k)
         for weight in (None, weights(rng, len(z), dtype)):
             pair = (loss_results(BUILT[level], row, z, y, weight) for level in ("x86_v3", "x86_v4"))
@@ -302,6 +302,8 @@ def linear_problems(row, dtype, k):
 @linear_row
 @pytest.mark.parametrize("k", [1, 3, 10, 32])
 def test_linear_objectives_equal_their_twins(level, dtype, row, k):
+    if not row.takes(k):
+        return
     for arrays, expected, bounds in linear_problems(row, dtype, k):
         got = linear_results(BUILT[level], row, *arrays)
         for i, (one, other, bound) in enumerate(zip(got, expected, bounds, strict=True)):
@@ -322,6 +324,8 @@ def test_linear_objectives_of_no_rows_are_zero(level, dtype, row):
 @linear_row
 @pytest.mark.parametrize("k", [1, 3])
 def test_rows_of_weight_zero_are_no_rows_whatever_they_hold(level, dtype, row, k):
+    if not row.takes(k):
+        return
     x, y, weight, bias = linear_data(row, 301, 17, k, dtype, np.random.default_rng(12))
     gone = np.arange(301) % 3 == 0
     sample_weight = np.where(gone, 0, 1.5).astype(dtype)
@@ -344,7 +348,7 @@ def test_rows_of_weight_zero_are_no_rows_whatever_they_hold(level, dtype, row, k
 def test_linear_objectives_give_the_same_bits_on_both_levels_with_fma(dtype, row):
     rng = np.random.default_rng(6)
     for d in (1, 7, 16, 33, 100):
-        for k in (1, 3, 32):
+        for k in filter(row.takes, (1, 3, 32)):
             x, y, weight, bias = linear_data(row, 777, d, k, dtype, rng)
             sample_weight = weights(rng, 777, dtype)
             pair = (BUILT["x86_v3"], BUILT["x86_v4"])

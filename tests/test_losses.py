@@ -135,7 +135,7 @@ def torch_rows(loss, z, y):
     if isinstance(loss, lo.MSE):
         return F.mse_loss(z, y, reduction="none")
     if isinstance(loss, lo.CrossEntropy):
-        return F.cross_entropy(z, y, reduction="none")
+        return F.cross_entropy(z, y, reduction="none", label_smoothing=loss.label_smoothing)
     if not isinstance(loss, lo.BinaryCrossEntropy):
         pytest.skip("torch has no such loss")
     y = y * (1 - loss.label_smoothing) + loss.label_smoothing / 2

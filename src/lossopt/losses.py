@@ -16,13 +16,16 @@ __all__ = [
     "MAE",
     "MSE",
     "BinaryCrossEntropy",
+    "CostSensitive",
     "CrossEntropy",
     "EpsilonInsensitive",
+    "Focal",
     "Gamma",
     "Hinge",
     "Huber",
     "LogCosh",
     "Loss",
+    "MulticlassHinge",
     "Poisson",
     "Quantile",
     "SquaredHinge",
@@ -65,6 +68,10 @@ class Loss(Component, ABC):
     def _terms(self, shape: tuple[int, ...]) -> int:
         """How many terms of the mean a row makes."""
 
+    def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
+        """What each row weighs, in its factor and in what the mean divides by; None: 1."""
+        return weight
+
     def _refuse_probabilities(self) -> None:
         """Linear and MLP give scores: a loss of probabilities says so."""
 
@@ -99,6 +106,7 @@ class Loss(Component, ABC):
         """The sum over rows, the gradient of the mean (out: None, _FRESH, or its place), the mass."""
         z, kernel, y = self._read(prediction, target)
         weight = _arrays.weights("sample_weight", sample_weight, z.shape[0], z.dtype)
+        weight = self._weigh(target, weight, z.dtype)
         if out is _FRESH:
             out = np.empty(z.shape, z.dtype)
         elif out is not None:
@@ -178,7 +186,7 @@ class Loss(Component, ABC):
         return self._reduce(total, mass), grad
 
     def pointwise(self, prediction: ArrayLike, target: ArrayLike) -> Array:
-        """The loss of each row, before weights; `reduction` plays no part.
+        """The loss of each row, before sample weights; `reduction` plays no part.
 
         With several outputs a row's value is what it adds to the mean over rows.
 
@@ -202,7 +210,8 @@ class Loss(Component, ABC):
         if z.size:
             _kernels.losses.pointwise(kernel, z, y, out, z.shape[1] if z.ndim == 2 else 1)
         out /= self._terms(z.shape) or 1
-        return out
+        share = self._weigh(target, None, z.dtype)
+        return out if share is None else np.where(share == 0, 0, out * share).astype(z.dtype)
 
 
 def _alike(shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str) -> Array:
@@ -335,6 +344,10 @@ class BinaryCrossEntropy(_OneByOne):
         z, kernel, y = super()._read(prediction, target)
         return z if self.from_logits else _within("prediction", z, 0, 1), kernel, y
 
+    def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
+        """What each row weighs, in its factor and in what the mean divides by; None: 1."""
+        return weight
+
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:
             raise ValueError("loss takes probabilities, and the model gives scores: use BinaryCrossEntropy()")
@@ -348,9 +361,13 @@ def _number(owner: Loss, name: str, x: Any, low: float, high: float = np.inf) ->
 
 
 def _one_or_zero(name: str, y: Array) -> Array:
-    odd = (y != 0) & (y != 1) & (y == y)
-    if odd.any():
-        raise ValueError(f"{name} must hold 0 and 1, got {y[odd][0]}")
+    flat = y.reshape(-1)
+    # in parts: nothing of the size of y is made
+    for start in range(0, flat.size, 65536):
+        part = flat[start : start + 65536]
+        odd = part[(part != 0) & (part != 1) & (part == part)]
+        if odd.size:
+            raise ValueError(f"{name} must hold 0 and 1, got {odd[0]}")
     return y
 
 
@@ -418,8 +435,8 @@ class Huber(_OneByOne):
 class LogCosh(_OneByOne):
     """Logarithm of the hyperbolic cosine: a smooth absolute value.
 
-    With ``d = z - y``: ``value = mean log cosh d``, which is near ``d**2 / 2`` for small errors and near ``|d| - log 2``
-    for large ones; gradient ``tanh(d) / (n k)``.
+    With ``d = z - y``: ``value = mean log cosh d``, near ``d**2 / 2`` for small errors and near ``|d| - log 2`` for
+    large ones; gradient ``tanh(d) / (n k)``.
 
     Parameters
     ----------
@@ -593,7 +610,7 @@ class Gamma(_OneByOne):
 
     Notes
     -----
-    Targets are positive, and have the prediction's shape. Half of scikit-learn's gamma deviance, up to terms of y alone.
+    Targets are positive, and have the prediction's shape. Half of scikit-learn's gamma deviance, up to terms of y.
     Source: McCullagh and Nelder 1989.
 
     Examples
@@ -650,7 +667,59 @@ class Tweedie(_OneByOne):
         return _positive(name, y) if self.power >= 2 else super()._checked(name, y)
 
 
-class CrossEntropy(Loss):
+def _class_labels(shape: tuple[int, ...], target: ArrayLike, name: str, ignored: int | None = None) -> Array:
+    """Labels (n,) for scores (n, k), checked; an ignored one becomes 0."""
+    if len(shape) != 2:
+        raise ValueError(f"prediction must have shape (n, k), a score for each class, got shape {shape}")
+    y = _arrays.labels(name, target, shape[0])
+    if ignored is not None:
+        y = np.where(y == ignored, 0, y)
+    if _kernels.losses.outside_labels(y, shape[1]):
+        bad = y[(y < 0) | (y >= shape[1])][0]
+        raise ValueError(f"{name} must hold labels from 0 to {shape[1] - 1}, got {bad}")
+    return y
+
+
+def _classes_in(y: Array) -> int:
+    """How many classes labels speak of; what is no label, or negative, is refused where it is bound."""
+    return max(1, int(y.max()) + 1) if y.size and y.dtype.kind in "iub" else 1
+
+
+class _OfClasses(Loss, ABC):
+    """A loss of a row of scores, one a class, that makes one term of the mean."""
+
+    @abstractmethod
+    def __init__(self) -> None: ...
+
+    def _outputs(self, y: Array) -> int:
+        return super()._outputs(y) if y.ndim != 1 else _classes_in(y)
+
+    def _shape(self, n: int, k: int) -> tuple[int, ...]:
+        return n, k
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return 1
+
+
+def _class_numbers(owner: Loss, name: str, x: ArrayLike | None) -> Array | None:
+    """A number a class, finite and not negative."""
+    if x is None:
+        return None
+    numbers = np.array(_arrays.floats(name, x, np.dtype(np.float64)))
+    if numbers.ndim != 1 or not ((numbers >= 0) & (numbers < np.inf)).all():
+        came = numbers if numbers.ndim == 1 else _arrays.describe(numbers)
+        raise ValueError(
+            f"{type(owner).__name__}: {name} must be finite and not negative, one number a class, got {came}"
+        )
+    return numbers
+
+
+def _of_classes(owner: Loss, name: str, numbers: Array, k: int) -> None:
+    if len(numbers) != k:
+        raise ValueError(f"{type(owner).__name__}: {name} has {len(numbers)} classes, and prediction has {k}")
+
+
+class CrossEntropy(_OfClasses):
     """Softmax cross-entropy, in nats, with class labels or a probability for each class.
 
     With ``p = softmax(z)``: ``value = mean -log p_y``, or ``mean -sum_c q_c log p_c`` for probabilities q; gradient
@@ -659,46 +728,365 @@ class CrossEntropy(Loss):
 
     Parameters
     ----------
+    class_weight : array (k,), optional
+        Multiplies each class's term, and counts in what the mean divides by: the sum of the weights of the rows' own
+        classes, as torch's. ``n / (k * np.bincount(y))`` is what scikit-learn calls balanced.
+    label_smoothing : float in [0, 1]
+        eps: targets become ``(1 - eps) q + eps / k``; the divisor stays that of the targets as they came.
+    ignore_index : int, optional
+        Rows with this label have no part in the loss, nor in what the mean divides by. It may be a class, which stays
+        in the softmax of the other rows. Where every row is ignored, value and gradient are 0.
     reduction : "mean" or "sum"
 
     Notes
     -----
     Predictions are scores (n, k); targets are integers (n,) from 0 to k - 1, or probabilities (n, k). A score of minus
     infinity rules a class out; plus infinity or NaN make the row NaN.
-    Source: chapter "Loss Functions and Optimization".
+    With class weights, probabilities count as one-hot rows would: a row's share of the divisor is ``sum_c w_c q_c``
+    (torch divides them by n). A class of weight 0 takes no part; with label_smoothing each weight must be positive.
+    Source: chapter "Loss Functions and Optimization"; smoothing is Szegedy et al. 2016.
 
     Examples
     --------
     >>> import lossopt as lo
     >>> lo.CrossEntropy().value_and_grad([[1e4, -1e4, 0.0]], [1])
     (20000.0, array([[ 1., -1.,  0.]]))
+    >>> scores = [[0.2, 0.3, 0.5], [0.5, 0.2, 0.3]]
+    >>> round(lo.CrossEntropy(class_weight=[2, 4, 6])(scores, [2, 1]), 4)
+    1.0598
+    >>> lo.CrossEntropy(ignore_index=-100)(scores, [-100, -100])
+    0.0
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.softmax_labels())
-        self._probabilities = _kernels.losses.softmax_probabilities()
+    def __init__(
+        self,
+        class_weight: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
+        ignore_index: int | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        if not _is_number(label_smoothing) or not 0 <= label_smoothing <= 1:
+            raise ValueError(f"CrossEntropy: label_smoothing must lie in [0, 1], got {label_smoothing!r}")
+        if ignore_index is not None and not isinstance(ignore_index, (int, np.integer)):
+            raise ValueError(f"CrossEntropy: ignore_index must be a whole number, got {ignore_index!r}")
+        self.class_weight = class_weight
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+        self._weights = _class_numbers(self, "class_weight", class_weight)
+        if label_smoothing and self._weights is not None and not self._weights.all():
+            raise ValueError("CrossEntropy: class_weight must be positive where label_smoothing is used")
+        family = _kernels.losses
+        if label_smoothing:
+            self._reduced(reduction, family.softmax_soft(1 - label_smoothing, label_smoothing, self._weights))
+        else:
+            self._reduced(reduction, family.softmax_labels())
+        self._probabilities = family.softmax_probabilities()
+        if self._weights is not None or ignore_index is not None:
+            self._direct = None
 
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
     ) -> tuple[Any, Array]:
-        if len(shape) != 2:
-            raise ValueError(f"prediction must have shape (n, k), a score for each class, got shape {shape}")
-        if np.ndim(target) == 2:
-            return self._probabilities, _within(name, _alike(shape, dtype, target, name), 0, 1)
-        y = _arrays.labels(name, target, shape[0])
-        if _kernels.losses.outside_labels(y, shape[1]):
-            bad = y[(y < 0) | (y >= shape[1])][0]
-            raise ValueError(f"{name} must hold labels from 0 to {shape[1] - 1}, got {bad}")
-        return self._kernel, y
+        if len(shape) == 2 and self._weights is not None:
+            _of_classes(self, "class_weight", self._weights, shape[1])
+        if len(shape) != 2 or np.ndim(target) != 2:
+            return self._kernel, _class_labels(shape, target, name, self.ignore_index)
+        y = _within(name, _alike(shape, dtype, target, name), 0, 1)
+        eps, w = self.label_smoothing, self._weights
+        if eps or w is not None:
+            smooth = y * (1 - eps) + eps / shape[1]
+            if w is not None:
+                share = y @ w
+                smooth *= w / np.where(share == 0, 1, share)[:, None]
+            y = np.ascontiguousarray(smooth, dtype)
+        return self._probabilities, y
+
+    def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
+        y, w = np.asarray(target), self._weights
+        if y.ndim == 2:
+            share = None if w is None else y @ w
+        elif w is None and self.ignore_index is None:
+            share = None
+        else:
+            kept = np.ones(len(y), bool) if self.ignore_index is None else y != self.ignore_index
+            share = kept * (1.0 if w is None else w[np.where(kept, y, 0)])
+        if share is None:
+            return weight
+        return np.ascontiguousarray(share if weight is None else share * weight, dtype)
 
     def _outputs(self, y: Array) -> int:
-        if y.ndim != 1 or y.dtype.kind not in "iub":
-            return super()._outputs(y)
-        # negative labels are refused where they are bound
-        return max(1, int(y.max()) + 1) if y.size else 1
+        if self._weights is not None:
+            return len(self._weights)
+        return super()._outputs(y if self.ignore_index is None or y.ndim != 1 else y[y != self.ignore_index])
+
+
+class Focal(Loss):
+    """Cross-entropy that looks away from what is already right.
+
+    With p the probability of a row's own class (sigmoid of a score, or softmax of k of them):
+    ``value = mean -a (1 - p)**gamma log p``; gamma = 0 and no alpha is cross-entropy.
+
+    Parameters
+    ----------
+    gamma : float, not negative
+    alpha : float in [0, 1], or array (k,), optional
+        a. For one score, that of class 1, with 1 - alpha for class 0; for k scores, one of each class. Without it 1.
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Predictions are scores (n,) with targets 0 or 1, or (n, k) with labels. The mean divides by n whatever alpha is.
+    Gradient for one score, with ``t = 2 y - 1`` and ``q = 1 - p``: ``-t a q**gamma (gamma p (-log p) + q) / n``, finite
+    for every gamma. Source: Lin et al. 2017; torchvision's ``sigmoid_focal_loss``.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> round(lo.Focal(gamma=2.0)([0.0], [1]), 6)
+    0.173287
+    >>> round(lo.Focal(gamma=2.0)([[0.0, 0.0]], [1]), 6)
+    0.173287
+    """
+
+    def __init__(self, gamma: float = 2.0, alpha: ArrayLike | None = None, reduction: str = "mean") -> None:
+        _number(self, "gamma", gamma, 0, np.finfo(np.float64).max)
+        self.gamma = gamma
+        self.alpha = alpha
+        self._share = None if alpha is None or np.ndim(alpha) else alpha
+        self._weights = _class_numbers(self, "alpha", None if np.ndim(alpha) == 0 else alpha)  # type: ignore[arg-type]
+        if self._share is not None:
+            _number(self, "alpha", alpha, 0, 1)
+        one, other = (1.0, 1.0) if self._share is None else (self._share, 1 - self._share)  # type: ignore[operator]
+        self._reduced(reduction, _kernels.losses.focal(gamma, one, other))
+        self._of_labels = _kernels.losses.focal_labels(gamma, self._weights)
+        self._direct = None
+
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        if len(shape) == 1:
+            if self._weights is not None:
+                raise ValueError("Focal: alpha has a number a class, and prediction one score a row: give one number")
+            return self._kernel, _one_or_zero(name, _alike(shape, dtype, target, name))
+        if self._share is not None:
+            raise ValueError("Focal: alpha is one number, and prediction has a score a class: give a number a class")
+        if self._weights is not None:
+            _of_classes(self, "alpha", self._weights, shape[1])
+        return self._of_labels, _class_labels(shape, target, name)
+
+    def _outputs(self, y: Array) -> int:
+        k = _classes_in(y)
+        return 1 if k <= 2 and self._weights is None else k
+
+    def _terms(self, shape: tuple[int, ...]) -> int:
+        return 1
+
+
+class MulticlassHinge(_OfClasses):
+    """Hinge loss of k classes: how far the best of the others is from a margin of 1 below a row's own class.
+
+    ``value = mean max(0, 1 + max_{c != y} z_c - z_y)``; gradient ``1 / n`` at the best other class (the first of them)
+    and ``-1 / n`` at the own one where that is positive.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Predictions are scores (n, k), targets labels. scikit-learn's ``hinge_loss`` and Keras's ``CategoricalHinge``;
+    torch's ``multi_margin_loss`` takes the mean of all margins instead. Source: Crammer and Singer 2001.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.MulticlassHinge().value_and_grad([[0.0, 2.0, 1.5]], [1])
+    (0.5, array([[ 0., -1.,  1.]]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.hinge_labels())
+
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        return self._kernel, _class_labels(shape, target, name)
+
+
+class CostSensitive(Loss):
+    """Cross-entropy weighed by what mistakes cost.
+
+    With ``c_j`` the cost of predicting class j for a row, and p the softmax of its scores:
+    ``value = mean sum_j (max(c) - c_j) (-log p_j)``. For one score this is
+    ``mean -(false_negative y log s(z) + false_positive (1 - y) log s(-z))``.
+
+    Parameters
+    ----------
+    costs : array (k, k), optional
+        ``costs[true, predicted]``; predictions are scores (n, k), targets labels.
+    false_negative, false_positive : float, optional
+        Instead: predictions are scores (n,), targets 0 or 1. With neither, targets are costs (n, k), those of a row.
+    reduction : "mean" or "sum"
+
+    Attributes
+    ----------
+    threshold : float
+        ``false_positive / (false_negative + false_positive)``: where a probability of class 1 is above it, predicting 1
+        is the cheaper.
+
+    Notes
+    -----
+    The mean divides by n: costs are money, not weights. It is convex, and what minimizes it has p_j in proportion to
+    ``E[max(c)] - E[c_j]``: the likeliest class is the cheapest one. So scores trained with this loss decide at 0, or by
+    the largest; `threshold` and `decide` are for probabilities of an unweighted model, as BinaryCrossEntropy gives.
+    Source: chapter "Loss Functions and Optimization"; Elkan 2001 for the threshold.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> loss = lo.CostSensitive(false_negative=1000, false_positive=10)
+    >>> round(loss.threshold, 6), loss.decide([0.009, 0.011])
+    (0.009901, array([0, 1]))
+    >>> loss.expected_cost([0, 1, 1], [1, 0, 1])
+    336.6666666666667
+    """
+
+    def __init__(
+        self,
+        costs: ArrayLike | None = None,
+        false_negative: float | None = None,
+        false_positive: float | None = None,
+        reduction: str = "mean",
+    ) -> None:
+        self.costs = costs
+        self.false_negative = false_negative
+        self.false_positive = false_positive
+        self._table: Array | None = None
+        family = _kernels.losses
+        if false_negative is not None or false_positive is not None:
+            if costs is not None:
+                raise ValueError("CostSensitive: give costs, or false_negative and false_positive, not both")
+            for name, cost in (("false_negative", false_negative), ("false_positive", false_positive)):
+                _number(self, name, cost, 0, np.finfo(np.float64).max)
+            self._table = np.array([[0.0, false_positive], [false_negative, 0.0]], dtype=np.float64)
+            kernel = family.bce(false_negative, false_positive, 0.0)
+        elif costs is not None:
+            table = np.array(_arrays.floats("costs", costs, np.dtype(np.float64)))
+            if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 2 or not np.isfinite(table).all():
+                raise ValueError(
+                    "CostSensitive: costs must be finite, (k, k) with two or more classes, "
+                    f"got {_arrays.describe(table)}"
+                )
+            self._table = table
+            kernel = family.softmax_soft(0.0, 1.0, np.ascontiguousarray(table.max(axis=1, keepdims=True) - table))
+        else:
+            kernel = family.softmax_probabilities()
+        self._reduced(reduction, kernel)
+        self._direct = None
+
+    @property
+    def _binary(self) -> bool:
+        return self.false_negative is not None
+
+    @property
+    def threshold(self) -> float:
+        if self.false_negative is None or self.false_positive is None:
+            raise AttributeError("CostSensitive: threshold needs false_negative and false_positive; decide has no need")
+        return self.false_positive / (self.false_negative + self.false_positive)
+
+    def decide(self, probability: ArrayLike) -> Array:
+        """The class of least expected cost.
+
+        Parameters
+        ----------
+        probability : array (n,) of class 1, or (n, k) of each class
+
+        Returns
+        -------
+        array (n,) of int64
+
+        Raises
+        ------
+        ValueError
+            There are no costs but those of the rows, or the shape is another.
+        """
+        if self._table is None:
+            raise ValueError("CostSensitive: decide needs costs, or false_negative and false_positive")
+        p = _arrays.floats("probability", probability)
+        if p.ndim == 1 and len(self._table) == 2:
+            p = np.stack([1 - p, p], axis=1)
+        if p.ndim != 2 or p.shape[1] != len(self._table):
+            raise ValueError(f"probability must have shape (n, {len(self._table)}), got {_arrays.describe(p)}")
+        if self._binary:
+            return (p[:, 1] > self.threshold).astype(np.int64)
+        cheapest: Array = (p @ self._table).argmin(axis=1)
+        return cheapest
+
+    def expected_cost(self, decision: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """What the decisions cost a row, on average.
+
+        Parameters
+        ----------
+        decision : array (n,) of classes
+        target : array
+            As the loss takes it: classes (n,), or costs (n, k).
+        sample_weight : array (n,), optional
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            An argument has the wrong shape, type or range; the sentence names it.
+        """
+        n = np.shape(decision)[0] if np.ndim(decision) else 0
+        chosen = _arrays.labels("decision", decision, n)
+        if self._table is None:
+            table, row = _arrays.floats("target", target), np.arange(n)
+            if table.ndim != 2 or len(table) != n:
+                raise ValueError(f"target must hold the costs of {n} rows, got {_arrays.describe(table)}")
+        else:
+            table, row = self._table, _arrays.labels("target", target, n)
+        for name, x, k in (("decision", chosen, table.shape[1]), ("target", row, len(table))):
+            if _kernels.losses.outside_labels(x, k):
+                raise ValueError(f"{name} must hold classes from 0 to {k - 1}, got {x[(x < 0) | (x >= k)][0]}")
+        weight = _arrays.weights("sample_weight", sample_weight, n, np.dtype(np.float64))
+        paid = table[row, chosen]
+        total = float(paid.sum() if weight is None else paid @ weight)
+        mass = float(n if weight is None else weight.sum())
+        return total / mass if mass else 0.0
+
+    def _bind(
+        self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
+    ) -> tuple[Any, Array]:
+        if self._binary:
+            if len(shape) != 1:
+                raise ValueError(f"prediction must have shape (n,), one score a row, got shape {shape}")
+            return self._kernel, _one_or_zero(name, _alike(shape, dtype, target, name))
+        if self._table is not None:
+            y = _class_labels(shape, target, name)
+            _of_classes(self, "costs", self._table, shape[1])
+            return self._kernel, y
+        if len(shape) != 2:
+            raise ValueError(f"prediction must have shape (n, k), a score for each class, got shape {shape}")
+        costs = _alike(shape, dtype, target, name)
+        return self._kernel, costs.max(axis=1, keepdims=True, initial=-np.inf) - costs
+
+    def _outputs(self, y: Array) -> int:
+        return (
+            1
+            if self._binary
+            else int(y.shape[1])
+            if self._table is None and y.ndim == 2
+            else len(self._table)
+            if self._table is not None
+            else 1
+        )
 
     def _shape(self, n: int, k: int) -> tuple[int, ...]:
-        return n, k
+        return (n,) if self._binary and k == 1 else (n, k)
 
     def _terms(self, shape: tuple[int, ...]) -> int:
         return 1
@@ -713,8 +1101,11 @@ LOSSES: dict[str, type[Loss]] = {
     "epsilon_insensitive": EpsilonInsensitive,
     "binary_cross_entropy": BinaryCrossEntropy,
     "cross_entropy": CrossEntropy,
+    "focal": Focal,
+    "cost_sensitive": CostSensitive,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
+    "multiclass_hinge": MulticlassHinge,
     "poisson": Poisson,
     "gamma": Gamma,
     "tweedie": Tweedie,

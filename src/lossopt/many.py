@@ -114,6 +114,7 @@ class _Fit:
             if (trainer.model.n_outputs, trainer.model.dtype) != (first.model.n_outputs, first.model.dtype):
                 raise ValueError("grid: models must have the same n_outputs and dtype")
         data, held = first._data(self.X, self.y, validation, None)
+        weights = [self.loss._weigh(self.y, w, np.dtype(first.model.dtype)) for w in weights]
         for trainer in trainers:
             trainer._choose(data)
             trainer._begin(epochs)

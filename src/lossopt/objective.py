@@ -149,7 +149,8 @@ class Objective(Component):
         shape = loss._shape(n, self.n_outputs)
         self._kernel, bound = loss._bind(shape, self.X.dtype, self.y, "y")
         self._y = _arrays.kept(bound)
-        self._mass = loss._mass(shape, self.sample_weight)
+        self._weight = loss._weigh(self.y, self.sample_weight, self.X.dtype)
+        self._mass = loss._mass(shape, self._weight)
         self._problem: abi.Problem | None = None
         if isinstance(self.X, np.ndarray) and self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
             self._problem = abi.Problem(
@@ -157,7 +158,7 @@ class Objective(Component):
                 self._kernel,
                 self.X,
                 self._y,
-                self.sample_weight,
+                self._weight,
                 self.n_outputs,
                 bool(fit_intercept),
             )
@@ -235,7 +236,7 @@ class Objective(Component):
             self._kernel,
             self.X,
             self._y,
-            self.sample_weight,
+            self._weight,
             weight,
             bias if self.fit_intercept else None,
             grad_weight,

@@ -43,6 +43,7 @@ class _Data:
         if own:
             loss._refuse_probabilities()
             self.kernel, bound = loss._bind(loss._shape(self.n, model.n_outputs), dtype, self.y, "y")
+            self.weight = loss._weigh(self.y, self.weight, dtype)
             self.y = _arrays.kept(bound)
         # an MLP's batches are gathered into one place, and gradients of any window go to another
         self.gathers = isinstance(model, MLP)

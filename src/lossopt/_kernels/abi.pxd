@@ -101,13 +101,14 @@ cdef class Loss:
     cdef rows_f32 rows32
     cdef const level_t* level
     cdef double constants[8]
+    cdef object kept                        # what the constants point into
     cdef readonly Py_ssize_t target_size    # bytes of a target item where it is not the prediction's own: labels
 
     @staticmethod
     cdef Loss of_block(const level_t* level, void* f64, void* f32, void* flat64, void* flat32, const void* constants,
                        size_t size)
     @staticmethod
-    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels)
+    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels, kept=*)
     cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low, double high) noexcept nogil
 
 

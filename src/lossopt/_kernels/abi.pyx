@@ -103,9 +103,11 @@ cdef class Loss:
         return self
 
     @staticmethod
-    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels):
+    cdef Loss of_rows(const level_t* level, void* f64, void* f32, const void* constants, size_t size, bint labels,
+                      kept=None):
         cdef Loss self = Loss.__new__(Loss)
         self.level = level
+        self.kept = kept
         self.rows64, self.rows32 = <rows_f64>f64, <rows_f32>f32
         self.target_size = 8 if labels else 0
         memcpy(self.constants, constants, size)

@@ -302,12 +302,33 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
 # ---- a row of outputs together
 
 cdef struct softmax_t:
-    double unused
+    # Of labels that stand for a probability, or a price, for each class: `own` for the class itself, and `others` times a
+    # row of numbers (NULL: ones) for each. The row is the class's own where there are k rows, and others is divided by
+    # what the class itself has in the one row where there is one.
+    double own
+    double others
+    const double* table
+    Py_ssize_t rows
 
-ctypedef fused target_t:    # class labels, or a probability for each class
+cdef struct soft_t:         # a label that is to be read so
+    int64_t label
+
+ctypedef fused target_t:    # class labels, the same to be read as softmax_t says, or a probability for each class
     int64_t
+    soft_t
     float
     double
+
+
+cdef inline double others_of(const softmax_t* c, Py_ssize_t k, int64_t y) noexcept nogil:
+    """The factor of a row of c.table, or of ones, for label y."""
+    if c.table == NULL:
+        return c.others / <double>k
+    return c.others if c.rows > 1 else c.others / (<double>k * c.table[y])
+
+
+cdef inline const double* row_of(const softmax_t* c, Py_ssize_t k, int64_t y) noexcept nogil:
+    return c.table if c.rows <= 1 else c.table + y * k
 
 
 cdef inline floating shift_of(floating own, floating top) noexcept nogil:
@@ -317,8 +338,8 @@ cdef inline floating shift_of(floating own, floating top) noexcept nogil:
     return own if top - own < far else top
 
 
-cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y, const floating* factor,
-                               floating* value, floating* gradient) noexcept nogil:
+cdef inline void softmax_lanes(const softmax_t* s, Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y,
+                               const floating* factor, floating* value, floating* gradient) noexcept nogil:
     """Up to TOGETHER rows of up to FEW classes, transposed, so that a lane is a row."""
     cdef floating[FEW * TOGETHER] e
     cdef floating[FEW * TOGETHER] q
@@ -327,6 +348,7 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
     cdef floating[TOGETHER] others
     cdef floating[TOGETHER] mass
     cdef Py_ssize_t c, i
+    cdef const double* row
     cdef floating one = 1, zero = 0, x
     for i in range(TOGETHER):
         top[i] = -<floating>INF
@@ -368,9 +390,17 @@ cdef inline void softmax_lanes(Py_ssize_t n, Py_ssize_t k, const floating* z, co
             for i in range(n):
                 gradient[i * k + y[i]] = -others[i] * mass[i]
     else:
+        for i in range(n):
+            if target_t is soft_t:
+                x = <floating>others_of(s, k, y[i].label)
+                row = row_of(s, k, y[i].label)
+                for c in range(k):
+                    q[c * TOGETHER + i] = x if row == NULL else x * <floating>row[c]
+                q[y[i].label * TOGETHER + i] += <floating>s.own
+            else:
+                for c in range(k):
+                    q[c * TOGETHER + i] = <floating>y[i * k + c]
         for c in range(k):
-            for i in range(n):
-                q[c * TOGETHER + i] = <floating>y[i * k + c]
             for i in range(n, TOGETHER):
                 q[c * TOGETHER + i] = 0
         for c in range(k):
@@ -432,8 +462,18 @@ cdef inline void exponents(Py_ssize_t n, const floating* z, floating shift, Py_s
         rest[i] = r[i]
 
 
-cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y, floating factor, double* own,
-                             double* others, double* mass, floating* gradient) noexcept nogil:
+cdef inline floating wanted(const target_t* y, const double* row, floating base, Py_ssize_t i) noexcept nogil:
+    """What class i should have, but for the class itself."""
+    if target_t is soft_t:
+        return base if row == NULL else base * <floating>row[i]
+    elif target_t is int64_t:
+        return 0
+    else:
+        return <floating>y[i]
+
+
+cdef inline void softmax_row(const softmax_t* s, Py_ssize_t k, const floating* z, const target_t* y, floating factor,
+                             double* own, double* others, double* mass, floating* gradient) noexcept nogil:
     """One row of many classes. Its sums are kept in double: others, of the exponentials; mass, of the probabilities;
     own, of the scores times their probabilities, or the score of the class itself."""
     cdef floating[PIECE] e
@@ -442,7 +482,8 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
     cdef double[LANES] total
     cdef double[LANES] rest
     cdef floating[TOGETHER] tops
-    cdef floating top = -<floating>INF, zero = 0, share, x
+    cdef floating top = -<floating>INF, zero = 0, base = 0, share, x
+    cdef const double* row = NULL
     cdef Py_ssize_t i, m, b, start, whole = k // LANES * LANES, label = k + LANES
     for i in range(LANES):
         last[i] = z[whole + i] if i < k - whole else top
@@ -463,17 +504,21 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
         top = shift_of[floating](x, top)
         own[0] = <double>(x - top)
     else:
+        if target_t is soft_t:
+            base, row = <floating>others_of(s, k, y.label), row_of(s, k, y.label)
+            mass[0] = s.own
+            own[0] = s.own * <double>(z[y.label] - top) if s.own != 0 else 0
         start = 0
         while start < k:
             m = min(<Py_ssize_t>BLOCK, k - start)
             for i in range(m):    # hot 2
                 x = z[start + i] - top
                 # a class without probability adds nothing, also at minus infinity
-                x = zero if <floating>y[start + i] == zero else x
-                v[i] = <double>y[start + i] * <double>x
+                x = zero if wanted[target_t, floating](y, row, base, start + i) == zero else x
+                v[i] = <double>wanted[target_t, floating](y, row, base, start + i) * <double>x
             own[0] += block_sum(v, m)
             for i in range(m):
-                v[i] = <double>y[start + i]
+                v[i] = <double>wanted[target_t, floating](y, row, base, start + i)
             mass[0] += block_sum(v, m)
             start += BLOCK
     if gradient == NULL:
@@ -495,11 +540,13 @@ cdef inline void softmax_row(Py_ssize_t k, const floating* z, const target_t* y,
     else:
         share = <floating>(mass[0] / others[0])
         for i in range(k):    # hot 2
-            gradient[i] = (gradient[i] * share - <floating>y[i]) * factor
+            gradient[i] = (gradient[i] * share - wanted[target_t, floating](y, row, base, i)) * factor
+        if target_t is soft_t:
+            gradient[y.label] -= <floating>s.own * factor
 
 
-cdef inline void softmax_rows(Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y, const floating* factor,
-                              floating* value, floating* gradient) noexcept nogil:
+cdef inline void softmax_rows(const softmax_t* s, Py_ssize_t n, Py_ssize_t k, const floating* z, const target_t* y,
+                              const floating* factor, floating* value, floating* gradient) noexcept nogil:
     """Up to TOGETHER rows of many classes, row by row; their logarithms together."""
     cdef double[TOGETHER] own
     cdef double[TOGETHER] others
@@ -511,7 +558,7 @@ cdef inline void softmax_rows(Py_ssize_t n, Py_ssize_t k, const floating* z, con
         mass[i] = 0
     for i in range(n):
         softmax_row[floating, target_t](
-            k, z + i * k, y + (i if target_t is int64_t else i * k), factor[i], own + i, others + i, mass + i,
+            s, k, z + i * k, y + (i if target_t is int64_t or target_t is soft_t else i * k), factor[i], own + i, others + i, mass + i,
             NULL if gradient == NULL else gradient + i * k)
     for i in range(TOGETHER):    # hot 4
         if target_t is int64_t:
@@ -532,13 +579,13 @@ cdef inline void softmax(const void* constants, Py_ssize_t n, Py_ssize_t k, cons
     while start < n:
         m = min(<Py_ssize_t>TOGETHER, n - start)
         at = z + start * k
-        target = y + (start if target_t is int64_t else start * k)
+        target = y + (start if target_t is int64_t or target_t is soft_t else start * k)
         if gradient != NULL:
             to = gradient + start * k
         if k > FEW:
-            softmax_rows[floating, target_t](m, k, at, target, factor + start, values, to)
+            softmax_rows[floating, target_t](<const softmax_t*>constants, m, k, at, target, factor + start, values, to)
         else:
-            softmax_lanes[floating, target_t](m, k, at, target, factor + start, values, to)
+            softmax_lanes[floating, target_t](<const softmax_t*>constants, m, k, at, target, factor + start, values, to)
         for i in range(m):
             value[start + i] = values[i]
             # a row of weight 0 is no row, whatever it holds
@@ -546,6 +593,67 @@ cdef inline void softmax(const void* constants, Py_ssize_t n, Py_ssize_t k, cons
                 for j in range(k):
                     to[i * k + j] = 0
         start += TOGETHER
+
+cdef struct focal_rows_t:
+    double gamma
+    const double* weights       # of the classes, or NULL
+
+
+cdef inline void focal_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, const floating* z, const int64_t* y,
+                            const floating* factor, floating* value, floating* gradient) noexcept nogil:
+    """Softmax's own rows, and what each is multiplied by: weight * q**gamma of the value, where p and q are the
+    probabilities of the class itself and of the others; and of the gradient weight * q**gamma * (gamma * p * value + q) / q."""
+    cdef const focal_rows_t* c = <const focal_rows_t*>constants
+    cdef floating[TOGETHER] ones
+    cdef floating* to = NULL
+    cdef double surprise, p, q, weight, slope
+    cdef Py_ssize_t i, j, m, start = 0
+    for i in range(TOGETHER):
+        ones[i] = 1
+    while start < n:
+        m = min(<Py_ssize_t>TOGETHER, n - start)
+        if gradient != NULL:
+            to = gradient + start * k
+        softmax[floating, int64_t](NULL, m, k, z + start * k, y + start, ones, value + start, to)
+        for i in range(m):
+            surprise = <double>value[start + i]
+            p, q = exp_down[double](-surprise), -expm1(-surprise)
+            weight = pow(q, c.gamma)
+            if c.weights != NULL:
+                weight *= c.weights[y[start + i]]
+            value[start + i] = <floating>(weight * surprise if weight != 0 else 0 * p)
+            if gradient != NULL:
+                # no other class is left where q is 0
+                slope = 0 if q == 0 else weight * (c.gamma * (p * surprise if p > 0 else 0) + q) / q
+                if factor[start + i] == 0:
+                    for j in range(k):
+                        to[i * k + j] = 0
+                else:
+                    for j in range(k):
+                        to[i * k + j] *= <floating>slope * factor[start + i]
+        start += TOGETHER
+
+
+cdef inline void hinge_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, const floating* z, const int64_t* y,
+                            const floating* factor, floating* value, floating* gradient) noexcept nogil:
+    """How far the best of the other classes, the first of them, is from a margin of 1 below the class itself."""
+    cdef floating best, margin, zero = 0, nothing
+    cdef Py_ssize_t c, i, label, rival
+    for i in range(n):
+        best, rival, label, nothing = -<floating>INF, -1, y[i], 0
+        for c in range(k):
+            # 0, or NaN if a score is
+            nothing += zero if z[i * k + c] == z[i * k + c] else z[i * k + c]
+            if c != label and z[i * k + c] > best:
+                best, rival = z[i * k + c], c
+        margin = 1 + (best - z[i * k + label]) + nothing
+        value[i] = zero if margin <= zero or rival < 0 and nothing == zero else margin
+        if gradient != NULL:
+            for c in range(k):
+                gradient[i * k + c] = zero if factor[i] == zero else nothing
+            if margin > zero and rival >= 0 and factor[i] != zero:
+                gradient[i * k + rival] = factor[i]
+                gradient[i * k + label] = -factor[i]
 
 # ---- the driver
 

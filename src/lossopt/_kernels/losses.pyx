@@ -92,13 +92,43 @@ def focal(double gamma, double positive, double negative):
 
 def softmax_labels():
     cdef softmax_t c
-    c.unused = 0
+    memset(&c, 0, sizeof(c))
     return Loss.of_rows(&level, <void*>softmax[double, int64_t], <void*>softmax[float, int64_t], &c, sizeof(c), True)
+
+
+def softmax_soft(double own, double others, table):
+    """Labels; table: a number a class (k,), or a row of them a class (k, k), float64, or None for ones."""
+    cdef softmax_t c
+    cdef Loss made
+    cdef const double[::1] numbers
+    memset(&c, 0, sizeof(c))
+    c.own, c.others, c.rows = own, others, 1
+    if table is not None:
+        numbers, c.rows = table.reshape(-1), 1 if table.ndim == 1 else len(table)
+        c.table = &numbers[0]
+    return Loss.of_rows(&level, <void*>softmax[double, soft_t], <void*>softmax[float, soft_t], &c, sizeof(c), True, table)
+
+
+def focal_labels(double gamma, weights):
+    """Labels; weights: a number a class, float64, or None for ones."""
+    cdef focal_rows_t c
+    cdef const double[::1] numbers
+    c.gamma, c.weights = gamma, NULL
+    if weights is not None:
+        numbers = weights
+        c.weights = &numbers[0]
+    return Loss.of_rows(&level, <void*>focal_rows[double], <void*>focal_rows[float], &c, sizeof(c), True, weights)
+
+
+def hinge_labels():
+    cdef softmax_t c
+    memset(&c, 0, sizeof(c))
+    return Loss.of_rows(&level, <void*>hinge_rows[double], <void*>hinge_rows[float], &c, sizeof(c), True)
 
 
 def softmax_probabilities():
     cdef softmax_t c
-    c.unused = 0
+    memset(&c, 0, sizeof(c))
     return Loss.of_rows(&level, <void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
 
 

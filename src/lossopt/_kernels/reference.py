@@ -188,6 +188,47 @@ class losses:  # noqa: N801
         return rows
 
     @staticmethod
+    def softmax_soft(own: float, others: float, table: Array | None) -> Loss:
+        soft = losses.softmax_probabilities()
+
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            k = z.shape[1]
+            rest = np.ones(k) if table is None else table[y] if table.ndim == 2 else table / table[y][:, None]
+            wanted = others / (1 if table is not None and table.ndim == 2 else k) * rest
+            return soft(z, (wanted + own * np.eye(k)[y]).astype(z.dtype))
+
+        return rows
+
+    @staticmethod
+    def focal_labels(gamma: float, weights: Array | None) -> Loss:
+        plain = losses.softmax_labels()
+
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            surprise, gradient = plain(z, y)
+            p, q = np.exp(-surprise), -np.expm1(-surprise)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                weight = q**gamma * (1 if weights is None else weights[y])
+                slope = np.where(q == 0, 0, weight * (gamma * np.where(p > 0, p * surprise, 0) + q) / q)
+                return np.where(weight == 0, 0, weight * surprise), slope[:, None] * gradient
+
+        return rows
+
+    @staticmethod
+    def hinge_labels() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            index = np.arange(len(z)), y
+            rivals = z.copy()
+            rivals[index] = -inf
+            with np.errstate(invalid="ignore"):
+                margin = np.maximum(1 + (rivals.max(axis=1, initial=-inf) - z[index]), 0)
+            gradient = np.zeros_like(z)
+            gradient[index[0], rivals.argmax(axis=1)] = 1
+            gradient[index] = -1
+            return margin, gradient * (margin > 0)[:, None] + np.where(np.isnan(margin), np.nan, 0)[:, None]
+
+        return rows
+
+    @staticmethod
     def softmax_probabilities() -> Loss:
         def rows(z: Array, y: Array) -> tuple[Array, Array]:
             with np.errstate(invalid="ignore"):

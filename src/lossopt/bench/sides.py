@@ -126,7 +126,7 @@ class Twin:
     def _bind(self, loss: lo.Loss, shape: tuple[int, ...], dtype: Any, y: Array) -> tuple[Any, Array, float, float]:
         with self._instead():
             kernel, target = copy(loss)._bind(shape, dtype, y)
-            mass = loss._mass(shape, None)
+            mass = loss._mass(shape, loss._weigh(y, None, np.dtype(dtype)))
         return kernel, target, mass, loss._scale(mass)
 
     def loss(self, op: LossOf) -> Works:
