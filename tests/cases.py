@@ -142,6 +142,8 @@ class Optimizer(Row):
     state: int  # arrays of state a parameter
     torch: bool = True  # torch.optim has it under the same name, with the same arguments
     sparse: bool = True  # it takes the L1 part of a penalty
+    whole: bool = False  # what a coordinate does depends on all
+    exact: bool = True  # its twin has its bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,8 +293,125 @@ OPTIMIZERS: dict[str, list[Optimizer]] = {
             (0.05, 0.8, 0.95, 1e-3, 0.1, False),
             state=2,
         ),
+        Optimizer({"lr": 0.01, "amsgrad": True}, "amsgrad_update", (0.01, 0.9, 0.999, 1e-8, 0, False), state=3),
+    ],
+    "rmsprop": [
+        Optimizer({"lr": 0.01}, "rmsprop_update", (0.01, 0.99, 1e-8, 0, 0), state=1),
+        Optimizer(
+            {"lr": 0.01, "momentum": 0.8, "weight_decay": 0.01},
+            "rmsprop_momentum_update",
+            (0.01, 0.99, 1e-8, 0.01, 0.8),
+            state=2,
+        ),
+        Optimizer(
+            {"lr": 0.01, "alpha": 0.9, "eps": 0.1, "centered": True},
+            "rmsprop_centered_update",
+            (0.01, 0.9, 0.1, 0, 0),
+            state=2,
+        ),
+        Optimizer(
+            {"lr": 0.005, "momentum": 0.5, "eps": 1e-2, "centered": True},
+            "rmsprop_both_update",
+            (0.005, 0.99, 1e-2, 0, 0.5),
+            state=3,
+        ),
+    ],
+    "adagrad": [
+        Optimizer({"lr": 0.1}, "adagrad_update", (0.1, 0, 0, 1e-10), state=1),
+        Optimizer(
+            {"lr": 0.1, "lr_decay": 0.01, "weight_decay": 0.02, "eps": 1e-3},
+            "adagrad_update",
+            (0.1, 0.01, 0.02, 1e-3),
+            state=1,
+        ),
+        Optimizer({"lr": 0.1, "initial_accumulator_value": 0.5}, "adagrad_update", (0.1, 0, 0, 1e-10), state=1),
+    ],
+    "adadelta": [
+        Optimizer({"lr": 1.0}, "adadelta_update", (1.0, 0.9, 1e-6, 0), state=2),
+        Optimizer(
+            {"lr": 0.5, "rho": 0.95, "eps": 1e-3, "weight_decay": 0.1},
+            "adadelta_update",
+            (0.5, 0.95, 1e-3, 0.1),
+            state=2,
+        ),
+    ],
+    "adamax": [
+        Optimizer({"lr": 0.01}, "adamax_update", (0.01, 0.9, 0.999, 1e-8, 0), state=2),
+        Optimizer(
+            {"lr": 0.02, "betas": (0.8, 0.95), "weight_decay": 0.1},
+            "adamax_update",
+            (0.02, 0.8, 0.95, 1e-8, 0.1),
+            state=2,
+        ),
+    ],
+    "nadam": [
+        Optimizer({"lr": 0.01}, "nadam_update", (0.01, 0.9, 0.999, 1e-8, 0, 0.7, 0.8, 0.6), state=2),
+        Optimizer(
+            {"lr": 0.02, "betas": (0.8, 0.95), "weight_decay": 0.1, "momentum_decay": 0.01},
+            "nadam_update",
+            (0.02, 0.8, 0.95, 1e-8, 0.1, 0.7, 0.8, 0.6),
+            state=2,
+        ),
+    ],
+    "radam": [
+        Optimizer({"lr": 0.01}, "radam_update", (0.01, 0.9, 0.999, 1e-8, 0), state=2),
+        Optimizer(
+            {"lr": 0.02, "betas": (0.8, 0.7), "weight_decay": 0.1}, "radam_update", (0.02, 0.8, 0.7, 1e-8, 0.1), state=2
+        ),
+    ],
+    "lion": [
+        Optimizer({"lr": 0.01}, "lion_update", (0.01, 0.9, 0.99, 0), state=1, torch=False, sparse=False),
+        Optimizer(
+            {"lr": 0.01, "betas": (0.8, 0.9), "weight_decay": 0.1},
+            "lion_update",
+            (0.01, 0.8, 0.9, 0.1),
+            state=1,
+            torch=False,
+            sparse=False,
+        ),
+    ],
+    "lamb": [
+        Optimizer(
+            {"lr": 0.01},
+            "lamb_update",
+            (0.01, 0.9, 0.999, 1e-6, 0),
+            state=2,
+            torch=False,
+            sparse=False,
+            whole=True,
+            exact=False,
+        ),
+        Optimizer(
+            {"lr": 0.01, "betas": (0.8, 0.95), "weight_decay": 0.1},
+            "lamb_update",
+            (0.01, 0.8, 0.95, 1e-6, 0.1),
+            state=2,
+            torch=False,
+            sparse=False,
+            whole=True,
+            exact=False,
+        ),
+    ],
+    "ftrl": [
+        Optimizer({"lr": 0.1}, "ftrl_update", (0.1, -0.5, 0, 0, 0), state=2, torch=False),
+        Optimizer(
+            {"lr": 0.1, "l1": 0.3, "l2": 0.1, "beta": 1.0},
+            "ftrl_update",
+            (0.1, -0.5, 0.3, 0.1, 1.0),
+            state=2,
+            torch=False,
+        ),
+        Optimizer(
+            {"lr": 0.5, "lr_power": -0.4, "beta": 0.5},
+            "ftrl_power_update",
+            (0.5, -0.4, 0, 0, 0.5),
+            state=2,
+            torch=False,
+            exact=False,
+        ),
     ],
     "adamw": [
+        Optimizer({"lr": 0.01, "amsgrad": True}, "amsgrad_update", (0.01, 0.9, 0.999, 1e-8, 0.01, True), state=3),
         Optimizer({"lr": 0.01}, "adam_update", (0.01, 0.9, 0.999, 1e-8, 0.01, True), state=2),
         Optimizer({"lr": 0.05, "weight_decay": 0.3}, "adam_update", (0.05, 0.9, 0.999, 1e-8, 0.3, True), state=2),
     ],

@@ -61,7 +61,7 @@ FRAMEWORKS = {
 LEAVES = LAYERS[1]
 # the classes made to be subclassed, and those that a table's entries share; every other one is final
 ABSTRACT = {"Component", "Loss", "Penalty", "Optimizer", "Schedule", "Callback"}
-SHARED = {"_OneByOne", "_OfClasses", "_Strong", "_Separable", "_Bounded"}
+SHARED = {"_WithBetas", "_OneByOne", "_OfClasses", "_Strong", "_Separable", "_Bounded"}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 files = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import accumulate
+from math import prod
+from operator import mul
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,14 +16,23 @@ from lossopt import _arrays, _kernels
 from lossopt._component import Component, _construct
 from lossopt._kernels import abi
 from lossopt.penalties import Penalty
-from lossopt.schedules import Schedule
+from lossopt.schedules import Constant, Schedule
 
 __all__ = [
+    "FTRL",
+    "LAMB",
     "OPTIMIZERS",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "NAdam",
     "Optimizer",
+    "RAdam",
+    "RMSprop",
 ]
 
 Array = NDArray[Any]
@@ -56,7 +68,7 @@ def _unpenalized(name: str) -> bool:
 class _Bound:
     """The arrays of a training run: the objects, their memory, and the state tied to their shapes."""
 
-    def __init__(self, params: Params, kinds: tuple[str, ...]) -> None:
+    def __init__(self, params: Params, kinds: tuple[str, ...], initial: float) -> None:
         given = _named(params, "params")
         self.keys = tuple(params) if isinstance(params, Mapping) else None
         self.names = list(given)
@@ -79,7 +91,7 @@ class _Bound:
         self.closed: tuple[Penalty | None, list[Any] | None] = (None, None)
         # a single array, which need not be looked for
         self.alone = self.given[0] if self.keys is None and self.names == ["params"] else None
-        self.state = [np.zeros(x.shape, self.dtype) for x in arrays for _ in kinds]
+        self.state = [np.full(x.shape, initial, self.dtype) for x in arrays for _ in kinds]
         self.state_memory = _kernels.Arrays(self.state, True)
 
     def _label(self, name: str) -> str:
@@ -170,6 +182,8 @@ class Optimizer(Component, ABC):
         The global norm of the data gradient at the last step that was given `max_norm`, before clipping.
     """
 
+    _below_one: ClassVar[tuple[int, ...]] = (1, 2)  # places in `_hyper` of what must stay below 1
+
     def __init__(self) -> None:
         # fixed here: the kernel and the state that it expects belong together
         self._state_names = self._kinds()
@@ -255,6 +269,7 @@ class Optimizer(Component, ABC):
         acts = (0.0, 0.0) if penalty is None else penalty._coefficients(t)
         settings = tuple(hyper + (acts if penalized else (0.0, 0.0)) for penalized in bound.settings)
         closings = bound.closings(penalty)
+        self._refuse(acts[0] != 0, closings is not None)
         scale, norm = 1.0, 0.0
         if max_norm is not None or judge is not None:
             norm = float(_kernels.updates.norm(memory))
@@ -279,6 +294,13 @@ class Optimizer(Component, ABC):
         )
         return hyper
 
+    def _refuse(self, kink: bool, closed: bool) -> None:
+        """Raise where a penalty's L1 part, or one that closes a step by itself, cannot act after this update."""
+
+    def _initial(self) -> float:
+        """What a new state array is filled with."""
+        return 0.0
+
     def _table(self, t: Array, penalty: Penalty | None) -> Array:
         """The settings of the updates at the given t of the arrays at hand, a row each, lr first."""
         assert self._bound is not None
@@ -295,8 +317,7 @@ class Optimizer(Component, ABC):
         table = np.empty((len(t), len(hypers)))
         for i, hyper in enumerate(hypers):
             table[:, i] = hyper(t) if isinstance(hyper, Schedule) else hyper
-            # momentum and dampening, or the two betas, stand behind lr
-            below = 1.0 if i in (1, 2) else np.inf
+            below = 1.0 if i in self._below_one else np.inf
             if isinstance(hyper, Schedule) and not ((table[:, i] >= 0) & (table[:, i] < below)).all():
                 raise ValueError(f"{type(self).__name__}: {hyper!r} must stay in [0, {below:g}) as a hyperparameter")
         return table
@@ -304,7 +325,7 @@ class Optimizer(Component, ABC):
     def _bound_to(self, params: Params) -> _Bound:
         if self._bound is not None and self._bound.holds(params):
             return self._bound
-        new = _Bound(params, self._state_names)
+        new = _Bound(params, self._state_names, self._initial())
         # other arrays than last time go on with the same state, where their shapes allow
         before = self._states() if self._bound is not None else self._loaded
         if before is not None:
@@ -466,6 +487,8 @@ class Adam(Optimizer):
         before the correction and so weighs ``1 / sqrt(1 - b2**k)`` times as much.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient before the moments. AdamW is the decoupled form.
+    amsgrad : bool
+        v_hat is made of the largest v there was (Reddi et al. 2018); the correction comes after, as torch's.
 
     Notes
     -----
@@ -487,22 +510,24 @@ class Adam(Optimizer):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0,
+        amsgrad: bool = False,
     ) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
         self.eps = eps
         self.weight_decay = weight_decay
+        self.amsgrad = bool(amsgrad)
         _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
         super().__init__()
 
     def _make_kernel(self) -> Any:
-        return _kernels.updates.adam_update()
+        return (_kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update)()
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, *self.betas, self.eps, self.weight_decay, False
 
     def _kinds(self) -> tuple[str, ...]:
-        return "exp_avg", "exp_avg_sq"
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ()))
 
 
 class AdamW(Optimizer):
@@ -514,6 +539,8 @@ class AdamW(Optimizer):
         As Adam's.
     weight_decay : float or Schedule
         Never seen by the moments.
+    amsgrad : bool
+        As Adam's.
 
     Notes
     -----
@@ -535,7 +562,215 @@ class AdamW(Optimizer):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 1e-2,
+        amsgrad: bool = False,
     ) -> None:
+        self.lr = lr
+        self.betas = _betas(self, betas)
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.amsgrad = bool(amsgrad)
+        _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
+        super().__init__()
+
+    def _make_kernel(self) -> Any:
+        return (_kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update)()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, *self.betas, self.eps, self.weight_decay, True
+
+    def _kinds(self) -> tuple[str, ...]:
+        return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if self.amsgrad else ()))
+
+
+class RMSprop(Optimizer):
+    """Gradients divided by the root of their mean square.
+
+    ``v = alpha v + (1 - alpha) g**2``, then ``w = w - lr * g / (sqrt(v) + eps)``; with momentum the quotient goes to a
+    velocity, ``b = momentum b + g / (sqrt(v) + eps)``, and ``w = w - lr * b``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    alpha : float in [0, 1) or Schedule
+    eps : float or Schedule
+        Outside the square root, as torch's; Keras's and optax's stands inside it.
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+    momentum : float in [0, 1) or Schedule
+        lr stands outside the velocity, as torch's; Keras and optax multiply by it before.
+    centered : bool
+        Take the square of the gradients' mean off v: their variance, not below 0.
+
+    Notes
+    -----
+    Gain of a step (the factor of a penalty's L1 threshold), a number a coordinate:
+    ``lr / ((1 - momentum) (sqrt(v) + eps))``. Keras's and optax's default of alpha is 0.9.
+    Source: Tieleman and Hinton 2012; centered, Graves 2013.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.RMSprop(lr=0.1).step(w, np.array([2.0]))
+    >>> w.round(6)
+    array([-1.])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 1e-2,
+        alpha: Number = 0.99,
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+        momentum: Number = 0,
+        centered: bool = False,
+    ) -> None:
+        _checked(self, lr=(lr, 0, np.inf), alpha=(alpha, 0, 1), eps=(eps, 0, np.inf))
+        _checked(self, weight_decay=(weight_decay, 0, np.inf), momentum=(momentum, 0, 1))
+        self.lr = lr
+        self.alpha = alpha
+        self.eps = eps
+        self.weight_decay = weight_decay
+        self.momentum = momentum
+        self.centered = bool(centered)
+        super().__init__()
+
+    _below_one = (1, 4)
+
+    def _make_kernel(self) -> Any:
+        family, moves = _kernels.updates, "momentum_buffer" in self._state_names
+        if self.centered:
+            return family.rmsprop_both_update() if moves else family.rmsprop_centered_update()
+        return family.rmsprop_momentum_update() if moves else family.rmsprop_update()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, self.alpha, self.eps, self.weight_decay, self.momentum
+
+    def _kinds(self) -> tuple[str, ...]:
+        names = {"square_avg": True, "momentum_buffer": self.momentum != 0, "grad_avg": self.centered}
+        return tuple(name for name, there in names.items() if there)
+
+
+class Adagrad(Optimizer):
+    """Gradients divided by the root of the sum of all their squares.
+
+    ``s = s + g**2``, then ``w = w - lr_k * g / (sqrt(s) + eps)`` with ``lr_k = lr / (1 + (k - 1) lr_decay)``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    lr_decay : float or Schedule
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+    initial_accumulator_value : float
+        What s begins with. torch's 0; Keras's and optax's is 0.1.
+    eps : float or Schedule
+        Outside the square root, as torch's; Keras's and optax's 1e-7 stands inside.
+
+    Notes
+    -----
+    Gain of a step (the factor of a penalty's L1 threshold), a number a coordinate: ``lr_k / (sqrt(s) + eps)``.
+    Source: Duchi, Hazan and Singer 2011.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.Adagrad(lr=1.0).step(w, np.array([2.0]))
+    >>> w
+    array([-1.])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 1e-2,
+        lr_decay: Number = 0,
+        weight_decay: Number = 0,
+        initial_accumulator_value: float = 0,
+        eps: Number = 1e-10,
+    ) -> None:
+        _checked(self, lr=(lr, 0, np.inf), lr_decay=(lr_decay, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
+        _checked(self, eps=(eps, 0, np.inf))
+        if isinstance(initial_accumulator_value, Schedule):
+            raise TypeError("Adagrad: initial_accumulator_value must be a number, not a schedule")
+        _checked(self, initial_accumulator_value=(initial_accumulator_value, 0, np.inf))
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.weight_decay = weight_decay
+        self.initial_accumulator_value = initial_accumulator_value
+        self.eps = eps
+        super().__init__()
+
+    _below_one = ()
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.adagrad_update()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, self.lr_decay, self.weight_decay, self.eps
+
+    def _kinds(self) -> tuple[str, ...]:
+        return ("sum",)
+
+    def _initial(self) -> float:
+        return self.initial_accumulator_value
+
+
+class Adadelta(Optimizer):
+    """Steps as long as those before, in units of the gradients.
+
+    ``v = rho v + (1 - rho) g**2``, ``d = g * sqrt(a + eps) / sqrt(v + eps)``, ``a = rho a + (1 - rho) d**2``, then
+    ``w = w - lr * d``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    rho : float in [0, 1) or Schedule
+    eps : float or Schedule
+        Inside both square roots, as everywhere.
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+
+    Notes
+    -----
+    Gain of a step (the factor of a penalty's L1 threshold), a number a coordinate:
+    ``lr sqrt(a + eps) / sqrt(v + eps)``.
+    Keras's default of lr is 0.001, and of rho 0.95. Source: Zeiler 2012.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.Adadelta().step(w, np.array([2.0]))
+    >>> w.round(6)
+    array([-0.003162])
+    """
+
+    def __init__(self, lr: Number = 1.0, rho: Number = 0.9, eps: Number = 1e-6, weight_decay: Number = 0) -> None:
+        _checked(self, lr=(lr, 0, np.inf), rho=(rho, 0, 1), eps=(eps, 0, np.inf))
+        _checked(self, weight_decay=(weight_decay, 0, np.inf))
+        self.lr = lr
+        self.rho = rho
+        self.eps = eps
+        self.weight_decay = weight_decay
+        super().__init__()
+
+    _below_one = (1,)
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.adadelta_update()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, self.rho, self.eps, self.weight_decay
+
+    def _kinds(self) -> tuple[str, ...]:
+        return "square_avg", "acc_delta"
+
+
+class _WithBetas(Optimizer, ABC):
+    """lr, betas, eps and weight_decay, which joins the gradient; a first moment and another state."""
+
+    def _made(self, lr: Number, betas: tuple[Number, Number], eps: Number, weight_decay: Number) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
         self.eps = eps
@@ -543,14 +778,332 @@ class AdamW(Optimizer):
         _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
         super().__init__()
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.adam_update()
-
     def _hyper(self) -> tuple[Number | bool, ...]:
-        return self.lr, *self.betas, self.eps, self.weight_decay, True
+        return self.lr, *self.betas, self.eps, self.weight_decay
 
     def _kinds(self) -> tuple[str, ...]:
         return "exp_avg", "exp_avg_sq"
+
+
+class Adamax(_WithBetas):
+    """Adam with the largest gradient, fading, in place of the root of the mean square.
+
+    ``m = b1 m + (1 - b1) g``, ``u = max(b2 u, |g| + eps)``, then ``w = w - lr / (1 - b1**k) * m / u``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    betas : (b1, b2), floats in [0, 1) or Schedules
+    eps : float or Schedule
+        Added to each gradient's size, as torch's; Keras adds it to u.
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+
+    Notes
+    -----
+    Gain of a step (the factor of a penalty's L1 threshold), a number a coordinate: ``lr / u``.
+    Source: Kingma and Ba 2014, algorithm 2.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.Adamax(lr=0.1).step(w, np.array([2.0]))
+    >>> w.round(6)
+    array([-0.1])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 2e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+    ) -> None:
+        self._made(lr, betas, eps, weight_decay)
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.adamax_update()
+
+    def _kinds(self) -> tuple[str, ...]:
+        return "exp_avg", "exp_inf"
+
+
+class NAdam(_WithBetas):
+    """Adam with Nesterov's look ahead.
+
+    With ``mu_k = b1 (1 - 0.96**(k momentum_decay) / 2)``, P_k the product of all mu up to k, and Adam's m and v_hat:
+    ``w = w - lr / (sqrt(v_hat) + eps) * ((1 - mu_k) / (1 - P_k) g + mu_(k+1) / (1 - P_(k+1)) m)``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    betas : (b1, b2), floats in [0, 1) or Schedules
+    eps : float or Schedule
+        As Adam's.
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+    momentum_decay : float or Schedule
+
+    Notes
+    -----
+    P is made again of the schedules where it is not at hand, and so needs no state; b1 and momentum_decay are taken to
+    have been read at evenly spaced t. Gain of a step (the factor of a penalty's L1 threshold), a number a coordinate:
+    lr times the sum of both factors, over ``sqrt(v_hat) + eps``.
+    Source: Dozat 2016.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.NAdam(lr=0.1).step(w, np.array([2.0]))
+    >>> w.round(6)
+    array([-0.105645])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 2e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+        momentum_decay: Number = 4e-3,
+    ) -> None:
+        _checked(self, momentum_decay=(momentum_decay, 0, np.inf))
+        self.momentum_decay = momentum_decay
+        self._product: tuple[int, float] = (0, 1.0)  # of so many mu
+        self._made(lr, betas, eps, weight_decay)
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.nadam_update()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        # a schedule, so that `_hypers` is asked
+        return self.lr, *self.betas, self.eps, self.weight_decay, _ASKED, _ASKED, _ASKED
+
+    def _mu(self, k: Array, t: Array) -> Array:
+        beta, decay = (x(t) if isinstance(x, Schedule) else x for x in (self.betas[0], self.momentum_decay))
+        return np.asarray(beta * (1 - 0.5 * 0.96 ** (k * decay)) + 0 * t)
+
+    def _hypers(self, t: Array) -> Array:
+        done = self.steps
+        apart = t[0] / done if done else (t[1] - t[0] if len(t) > 1 else 1.0)
+        if self._product[0] != done:
+            before = np.arange(done)
+            self._product = done, prod(self._mu(before + 1, before * apart).tolist())
+        table = super()._hypers(t)
+        k = done + 1 + np.arange(len(t))
+        table[:, 5], table[:, 6] = self._mu(k, t), self._mu(k + 1, t)
+        products = list(accumulate(table[:, 5].tolist(), mul, initial=self._product[1]))
+        table[:, 7] = products[1:]
+        self._product = done + len(t), products[-1]
+        return table
+
+
+class RAdam(_WithBetas):
+    """Adam that waits until its second moment can be trusted.
+
+    With ``rho = 2 / (1 - b2) - 1`` and ``r_k = rho - 2 k b2**k / (1 - b2**k)``: where ``r_k > 5`` Adam's step times
+    ``sqrt((r_k - 4) (r_k - 2) rho / ((rho - 4) (rho - 2) r_k))``, until then ``w = w - lr * m_hat``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    betas : (b1, b2), floats in [0, 1) or Schedules
+    eps : float or Schedule
+        Added to ``sqrt(v)`` before the correction, as torch's.
+    weight_decay : float or Schedule
+        ``weight_decay * w`` joins the gradient.
+
+    Notes
+    -----
+    Gain of a step (the factor of a penalty's L1 threshold): what multiplies m_hat, lr where it waits.
+    Source: Liu et al. 2020.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(1)
+    >>> lo.RAdam(lr=0.1).step(w, np.array([2.0]))
+    >>> w.round(6)
+    array([-0.2])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-8,
+        weight_decay: Number = 0,
+    ) -> None:
+        self._made(lr, betas, eps, weight_decay)
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.radam_update()
+
+
+class Lion(Optimizer):
+    """The sign of a momentum: each number moves by lr.
+
+    ``w = (1 - lr weight_decay) w - lr sign(b1 m + (1 - b1) g)``, then ``m = b2 m + (1 - b2) g``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    betas : (b1, b2), floats in [0, 1) or Schedules
+    weight_decay : float or Schedule
+        Never seen by m; larger than AdamW's by as much as lr is smaller.
+
+    Notes
+    -----
+    A sign has no metric: the L1 part of a penalty is refused. Source: Chen et al. 2023; optax's ``lion``.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(3)
+    >>> lo.Lion(lr=0.1).step(w, np.array([2.0, -1e-9, 0.0]))
+    >>> w
+    array([-0.1,  0.1,  0. ])
+    """
+
+    def __init__(self, lr: Number = 1e-4, betas: tuple[Number, Number] = (0.9, 0.99), weight_decay: Number = 0) -> None:
+        self.lr = lr
+        self.betas = _betas(self, betas)
+        self.weight_decay = weight_decay
+        _checked(self, lr=(lr, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
+        super().__init__()
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.lion_update()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, *self.betas, self.weight_decay
+
+    def _kinds(self) -> tuple[str, ...]:
+        return ("exp_avg",)
+
+    def _refuse(self, kink: bool, closed: bool) -> None:
+        _without_metric(self, kink or closed)
+
+
+class LAMB(_WithBetas):
+    """Adam's way, with a length in proportion to each array's own.
+
+    With Adam's m_hat and v_hat, and ``r = m_hat / (sqrt(v_hat) + eps) + weight_decay w``:
+    ``w = w - lr * |w| / |r| * r``, Euclidean lengths of a whole array, and lr alone where one of them is 0.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    betas : (b1, b2), floats in [0, 1) or Schedules
+    eps : float or Schedule
+        As Adam's.
+    weight_decay : float or Schedule
+        Part of r, never seen by the moments.
+
+    Notes
+    -----
+    What one coordinate moves depends on all: the L1 part of a penalty is refused.
+    Source: You et al. 2020, without a bound on the lengths; optax's ``lamb``.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.array([3.0, 4.0])
+    >>> lo.LAMB(lr=0.1).step(w, np.array([1.0, -1.0]))
+    >>> w.round(4)
+    array([2.6464, 4.3536])
+    """
+
+    def __init__(
+        self,
+        lr: Number = 1e-3,
+        betas: tuple[Number, Number] = (0.9, 0.999),
+        eps: Number = 1e-6,
+        weight_decay: Number = 0,
+    ) -> None:
+        self._made(lr, betas, eps, weight_decay)
+
+    def _make_kernel(self) -> Any:
+        return _kernels.updates.lamb_update()
+
+    def _refuse(self, kink: bool, closed: bool) -> None:
+        _without_metric(self, kink or closed)
+
+
+class FTRL(Optimizer):
+    """Follow the regularized leader, proximal: gradients are added up, and weights follow from their sum.
+
+    With ``n`` the sum of squares and ``p = -lr_power``: ``s = ((n + g**2)**p - n**p) / lr``, ``z = z + g - s w``,
+    ``n = n + g**2``, then ``w = 0`` where ``|z| <= l1``, else
+    ``w = -(z - sign(z) l1) / ((beta + n**p) / lr + 2 l2)``.
+
+    Parameters
+    ----------
+    lr : float or Schedule
+    lr_power : float, not positive
+        -0.5 is the paper's square root.
+    l1, l2 : float or Schedule
+        Of the sum of all losses so far, not of their mean: as updates add up they weigh less and less, where
+        ``step(penalty=)`` keeps its weight. l2 counts without a half, as the penalties do.
+    beta : float or Schedule
+
+    Notes
+    -----
+    A weight without a gradient so far stays where it is; at a scheduled lr of 0 nothing moves or adds up. The L1 part of
+    a penalty acts by a proximal step in the metric of the denominator, and z moves along. Keras's ``Ftrl`` begins with
+    n = 0.1.
+    Source: McMahan et al. 2013.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> w = np.zeros(2)
+    >>> lo.FTRL(lr=0.1, l1=1.0).step(w, np.array([3.0, 0.5]))
+    >>> w.round(6)
+    array([-0.066667,  0.      ])
+    """
+
+    def __init__(
+        self, lr: Number = 0.1, lr_power: float = -0.5, l1: Number = 0, l2: Number = 0, beta: Number = 0
+    ) -> None:
+        _checked(self, lr=(lr, 0, np.inf), l1=(l1, 0, np.inf), l2=(l2, 0, np.inf))
+        _checked(self, beta=(beta, 0, np.inf))
+        if (
+            isinstance(lr_power, bool)
+            or not isinstance(lr_power, (int, float, np.number))
+            or not -np.inf < lr_power <= 0
+        ):
+            raise ValueError(f"FTRL: lr_power must be a number, finite and not positive, got {lr_power!r}")
+        self.lr = lr
+        self.lr_power = lr_power
+        self.l1 = l1
+        self.l2 = l2
+        self.beta = beta
+        super().__init__()
+
+    _below_one = (1,)
+
+    def _make_kernel(self) -> Any:
+        return (_kernels.updates.ftrl_update if self.lr_power == -0.5 else _kernels.updates.ftrl_power_update)()
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return self.lr, self.lr_power, self.l1, self.l2, self.beta
+
+    def _kinds(self) -> tuple[str, ...]:
+        return "accumulator", "linear"
+
+    def _refuse(self, kink: bool, closed: bool) -> None:
+        if closed:
+            raise ValueError("FTRL: penalty must be L1, L2 or ElasticNet, without factors")
+
+
+def _without_metric(owner: Optimizer, refused: bool) -> None:
+    if refused:
+        raise ValueError(
+            f"{type(owner).__name__}: penalty must have no L1 part, group or bound: its step has no metric"
+        )
 
 
 def _betas(owner: Component, betas: tuple[Number, Number]) -> tuple[Number, Number]:
@@ -560,4 +1113,19 @@ def _betas(owner: Component, betas: tuple[Number, Number]) -> tuple[Number, Numb
     return betas[0], betas[1]
 
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+_ASKED = Constant(0.0)
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {
+    "sgd": SGD,
+    "rmsprop": RMSprop,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "adam": Adam,
+    "adamw": AdamW,
+    "adamax": Adamax,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "lion": Lion,
+    "lamb": LAMB,
+    "ftrl": FTRL,
+}

@@ -489,6 +489,9 @@ class Trainer(Component):
         """This model for the compiled loop, standing where it stands, and its gradients."""
         params = self._params()
         bound = self.optimizer._bound_to(params)
+        closings = bound.closings(self.penalty)
+        if self.penalty is not None:
+            self.optimizer._refuse(self.penalty._coefficients(0.0)[0] != 0, closings is not None)
         self.optimizer._keep(bound)
         grads, more = ([np.zeros_like(x) for x in params.values()] for _ in range(2))
         member = loop.Member(
@@ -500,7 +503,7 @@ class Trainer(Component):
             weight,
             np.inf if self.max_norm is None else self.max_norm,
             bound.which,
-            bound.closings(self.penalty),
+            closings,
         )
         member.begin(at.window, self.optimizer.steps, self.skipped, at.total, at.mass, at.norm)
         return member, dict(zip(params, grads, strict=True))

@@ -134,8 +134,16 @@ ctypedef bint (*rest_t)(const folded_t* folded, const double* constants, double*
 ctypedef double (*pace_f64)(const double* constants, double** state, Py_ssize_t i) noexcept nogil
 ctypedef double (*pace_f32)(const double* constants, float** state, Py_ssize_t i) noexcept nogil
 
+# The first half of an update that needs whole arrays: it sees one at a time, on one thread, and may change constants.
+ctypedef void (*measure_f64)(const folded_t* folded, double* constants, Py_ssize_t n, double* w, const double* g,
+                             double** state) noexcept nogil
+ctypedef void (*measure_f32)(const folded_t* folded, double* constants, Py_ssize_t n, float* w, const float* g,
+                             float** state) noexcept nogil
+
 cdef struct update_t:
     prepare_t prepare
+    measure_f64 measure64   # NULL: there is none
+    measure_f32 measure32
     apply_f64 bare64        # where nothing is folded in
     apply_f32 bare32
     apply_f64 folded64

@@ -558,7 +558,8 @@ cdef inline void softmax_rows(const softmax_t* s, Py_ssize_t n, Py_ssize_t k, co
         mass[i] = 0
     for i in range(n):
         softmax_row[floating, target_t](
-            s, k, z + i * k, y + (i if target_t is int64_t or target_t is soft_t else i * k), factor[i], own + i, others + i, mass + i,
+            s, k, z + i * k, y + (i if target_t is int64_t or target_t is soft_t else i * k), factor[i], own + i, others + i,
+            mass + i,
             NULL if gradient == NULL else gradient + i * k)
     for i in range(TOGETHER):    # hot 4
         if target_t is int64_t:
@@ -606,6 +607,7 @@ cdef inline void focal_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
     cdef const focal_rows_t* c = <const focal_rows_t*>constants
     cdef floating[TOGETHER] ones
     cdef floating* to = NULL
+    cdef floating zero = 0
     cdef double surprise, p, q, weight, slope
     cdef Py_ssize_t i, j, m, start = 0
     for i in range(TOGETHER):
@@ -625,7 +627,7 @@ cdef inline void focal_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
             if gradient != NULL:
                 # no other class is left where q is 0
                 slope = 0 if q == 0 else weight * (c.gamma * (p * surprise if p > 0 else 0) + q) / q
-                if factor[start + i] == 0:
+                if factor[start + i] == zero:
                     for j in range(k):
                         to[i * k + j] = 0
                 else:
@@ -637,7 +639,7 @@ cdef inline void focal_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
 cdef inline void hinge_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, const floating* z, const int64_t* y,
                             const floating* factor, floating* value, floating* gradient) noexcept nogil:
     """How far the best of the other classes, the first of them, is from a margin of 1 below the class itself."""
-    cdef floating best, margin, zero = 0, nothing
+    cdef floating best, margin, zero = 0, one = 1, nothing
     cdef Py_ssize_t c, i, label, rival
     for i in range(n):
         best, rival, label, nothing = -<floating>INF, -1, y[i], 0
@@ -646,7 +648,7 @@ cdef inline void hinge_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
             nothing += zero if z[i * k + c] == z[i * k + c] else z[i * k + c]
             if c != label and z[i * k + c] > best:
                 best, rival = z[i * k + c], c
-        margin = 1 + (best - z[i * k + label]) + nothing
+        margin = one + (best - z[i * k + label]) + nothing
         value[i] = zero if margin <= zero or rival < 0 and nothing == zero else margin
         if gradient != NULL:
             for c in range(k):

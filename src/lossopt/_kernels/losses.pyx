@@ -99,7 +99,6 @@ def softmax_labels():
 def softmax_soft(double own, double others, table):
     """Labels; table: a number a class (k,), or a row of them a class (k, k), float64, or None for ones."""
     cdef softmax_t c
-    cdef Loss made
     cdef const double[::1] numbers
     memset(&c, 0, sizeof(c))
     c.own, c.others, c.rows = own, others, 1

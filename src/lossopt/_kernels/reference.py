@@ -581,6 +581,228 @@ class updates:  # noqa: N801
         return prepare, apply, 2
 
     @staticmethod
+    def amsgrad_update() -> Update:
+        prepare, _, _ = updates.adam_update()
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean, square, largest) = w.dtype.type, state
+            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            np.maximum(square, largest, out=largest)
+            scale = np.sqrt(largest) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
+            w[...] = w * real(c["keep"]) - mean * real(c["step"]) / scale
+            return real(c["lr"]) / scale
+
+        return prepare, apply, 3
+
+    @staticmethod
+    def _rmsprop(momentum: bool, centered: bool) -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            return dict(zip(("lr", "alpha", "eps", "decay", "momentum"), hyper, strict=True))
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, square = w.dtype.type, state[0]
+            alpha, fresh = real(c["alpha"]), real(1 - c["alpha"])
+            square[...] = alpha * square + fresh * g * g
+            v = square
+            if centered:
+                mean = state[-1]
+                mean[...] = alpha * mean + fresh * g
+                v = np.maximum(square - mean * mean, 0)
+            scale = np.sqrt(v) + max(real(c["eps"]), np.finfo(real).tiny)
+            way = g / scale
+            if momentum:
+                state[1][...] = real(c["momentum"]) * state[1] + way
+                way = state[1]
+            w -= real(c["lr"]) * way
+            return real(c["lr"] / (1 - c["momentum"])) / scale
+
+        return prepare, apply, 1 + momentum + centered
+
+    @staticmethod
+    def rmsprop_update() -> Update:
+        return updates._rmsprop(False, False)
+
+    @staticmethod
+    def rmsprop_momentum_update() -> Update:
+        return updates._rmsprop(True, False)
+
+    @staticmethod
+    def rmsprop_centered_update() -> Update:
+        return updates._rmsprop(False, True)
+
+    @staticmethod
+    def rmsprop_both_update() -> Update:
+        return updates._rmsprop(True, True)
+
+    @staticmethod
+    def adagrad_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            lr, lr_decay, weight_decay, eps = hyper
+            return {"lr": lr / (1 + (t - 1) * lr_decay), "eps": eps, "decay": weight_decay}
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (total,) = w.dtype.type, state
+            total += g * g
+            scale = np.sqrt(total) + max(real(c["eps"]), np.finfo(real).tiny)
+            w -= real(c["lr"]) * g / scale
+            return real(c["lr"]) / scale
+
+        return prepare, apply, 1
+
+    @staticmethod
+    def adadelta_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            return dict(zip(("lr", "rho", "eps", "decay"), hyper, strict=True))
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (square, moved) = w.dtype.type, state
+            rho, fresh, eps = real(c["rho"]), real(1 - c["rho"]), max(real(c["eps"]), np.finfo(real).tiny)
+            square[...] = rho * square + fresh * g * g
+            ratio = np.sqrt(moved + eps) / np.sqrt(square + eps)
+            delta = ratio * g
+            moved[...] = rho * moved + fresh * delta * delta
+            w -= real(c["lr"]) * delta
+            return real(c["lr"]) * ratio
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def adamax_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            made = dict(zip(("lr", "beta1", "beta2", "eps", "decay"), hyper, strict=True))
+            return made | {"step": made["lr"] / (1 - made["beta1"] ** t)}
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean, largest) = w.dtype.type, state
+            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            size = np.abs(g) + max(real(c["eps"]), np.finfo(real).tiny)
+            largest[...] = np.maximum(real(c["beta2"]) * largest, size)
+            w -= real(c["step"]) * mean / largest
+            return real(c["lr"]) / largest
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def nadam_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            lr, beta1, beta2, eps, weight_decay, mu, mu_next, product = hyper
+            return {
+                "lr": lr,
+                "beta1": beta1,
+                "beta2": beta2,
+                "eps": eps,
+                "decay": weight_decay,
+                "direct": lr * (1 - mu) / (1 - product),
+                "ahead": lr * mu_next / (1 - product * mu_next),
+                "correction": 1 / sqrt(1 - beta2**t),
+            }
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean, square) = w.dtype.type, state
+            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            scale = np.sqrt(square) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
+            w -= (real(c["direct"]) * g + real(c["ahead"]) * mean) / scale
+            return real(c["direct"] + c["ahead"]) / scale
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def radam_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            made = dict(zip(("lr", "beta1", "beta2", "eps", "decay"), hyper, strict=True))
+            power, most = made["beta2"] ** t, 2 / (1 - made["beta2"]) - 1
+            length, ratio = most - 2 * t * power / (1 - power), 0.0
+            if length > 5:
+                ratio = sqrt((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) * sqrt(1 - power)
+            return made | {"step": made["lr"] / (1 - made["beta1"] ** t), "ratio": ratio, "plain": float(length <= 5)}
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean, square) = w.dtype.type, state
+            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            eps = max(real(c["eps"]), np.finfo(real).tiny)
+            scale = real(c["ratio"]) / (np.sqrt(square) + eps) + real(c["plain"])
+            w -= real(c["step"]) * mean * scale
+            return real(c["lr"]) * scale
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def lion_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            lr, beta1, beta2, weight_decay = hyper
+            return {"lr": lr, "beta1": beta1, "beta2": beta2, "keep": 1 - lr * weight_decay, "decay": 0.0}
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean,) = w.dtype.type, state
+            way = np.sign(real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            mean[...] = real(c["beta2"]) * mean + real(1 - c["beta2"]) * g
+            w[...] = w * real(c["keep"]) - real(c["lr"]) * way
+            return None
+
+        return prepare, apply, 1
+
+    @staticmethod
+    def ftrl_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            return dict(zip(("lr", "power", "l1", "l2", "beta"), hyper, strict=True)) | {"decay": 0.0}
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (sums, linear) = w.dtype.type, state
+
+            def root(x: Array) -> Array:
+                if c["power"] == -0.5:
+                    return np.asarray(np.sqrt(x))
+                return np.asarray(np.power(x.astype(np.float64), -c["power"]), real)
+
+            # at a rate of 0 nothing moves, and nothing is learned
+            if c["lr"] == 0:
+                return real(0)
+            rate, before = real(1 / c["lr"]), root(sums)
+            sums += g * g
+            after = root(sums)
+            linear += g - (after - before) * rate * w
+            metric = np.maximum((real(c["beta"]) + after) * rate + real(2 * c["l2"]), np.finfo(real).tiny)
+            # without a gradient so far it stays where it is
+            w[...] = np.where(sums == 0, w, -_soft(linear, real(c["l1"])) / metric + real(0))
+            return metric
+
+        return prepare, apply, 2
+
+    @staticmethod
+    def ftrl_power_update() -> Update:
+        return updates.ftrl_update()
+
+    @staticmethod
+    def lamb_update() -> Update:
+        def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
+            lr, beta1, beta2, eps, weight_decay = hyper
+            return {
+                "lr": lr,
+                "beta1": beta1,
+                "beta2": beta2,
+                "eps": eps,
+                "own": weight_decay,
+                "first": 1 / (1 - beta1**t),
+                "correction": 1 / sqrt(1 - beta2**t),
+                "decay": 0.0,
+            }
+
+        def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
+            real, (mean, square) = w.dtype.type, state
+            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            scale = np.sqrt(square) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
+            way = mean * real(c["first"]) / scale + real(c["own"]) * w
+            lengths = [float(np.linalg.norm(x.astype(np.float64).reshape(-1))) for x in (w, way)]
+            w -= real(c["lr"] * lengths[0] / lengths[1] if all(lengths) else c["lr"]) * way
+            return None
+
+        return prepare, apply, 2
+
+    @staticmethod
     def step(
         update: Update,
         params: list[Array],
@@ -605,8 +827,16 @@ class updates:  # noqa: N801
                 g = g + (real(constants["decay"]) + real(2 * l2) * closing.factors) * w
             elif decay := constants["decay"] + 2 * l2:
                 g = g + real(decay) * w
-            gain = apply(constants, w, g, state[i * slots : (i + 1) * slots])
-            if closing is not None:
+            own = state[i * slots : (i + 1) * slots]
+            gain = apply(constants, w, g, own)
+            if "power" in constants:
+                # FTRL: what its w is made of moves along
+                if l1 and constants["lr"]:
+                    moved = w.copy()
+                    with np.errstate(over="ignore"):
+                        w[...] = _soft(w, real(l1) * (1 / gain))
+                    own[1][...] += (moved - w) * gain
+            elif closing is not None:
                 closing.close(l1, w, gain)
             elif l1:
                 w[...] = _soft(w, real(l1) * gain)

@@ -12,7 +12,7 @@ from libc.math cimport pow
 from libc.stdint cimport int64_t
 
 from lossopt._kernels.abi cimport folded_t
-from lossopt._kernels.math cimport smallest, sqrt
+from lossopt._kernels.math cimport BLOCK, add, block_sum, fabs, smallest, sqrt, sum_t
 from lossopt._kernels.penalties cimport soft
 
 cdef struct bare_t:
@@ -90,7 +90,7 @@ cdef inline bint rest_plain(const folded_t* folded, const double* constants, dou
 
 cdef inline void sgd(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                      floating** state) noexcept nogil:
-    cdef fold_t fold = (<const fold_t*>folded)[0]
+    cdef fold_t fold = folded[0]
     cdef sgd_t* c = <sgd_t*>constants
     cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef Py_ssize_t i
@@ -100,7 +100,7 @@ cdef inline void sgd(const fold_t* folded, const double* constants, Py_ssize_t n
 
 cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                           floating** state) noexcept nogil:
-    cdef fold_t fold = (<const fold_t*>folded)[0]
+    cdef fold_t fold = folded[0]
     cdef sgd_t* c = <sgd_t*>constants
     cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef floating beta = <floating>c.momentum, fresh = <floating>c.fresh
@@ -138,15 +138,240 @@ cdef inline double prepare_adam(const double* hyper, int64_t t, double* constant
     return 0 if hyper[5] else hyper[4]
 
 
-cdef inline void adam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+cdef struct amsgrad_t:      # with the largest second moment there was
+    adam_t c
+
+ctypedef fused adams_t:
+    adam_t
+    amsgrad_t
+
+
+cdef inline void adam(const fold_t* folded, const adams_t* constants, Py_ssize_t n, floating* w, const floating* g,
                       floating** state) noexcept nogil:
-    cdef fold_t fold = (<const fold_t*>folded)[0]
-    cdef adam_t* c = <adam_t*>constants
+    cdef fold_t fold = folded[0]
+    cdef const adam_t* c = <const adam_t*>constants
     cdef floating keep = <floating>c.keep, step = <floating>c.step, correction = <floating>c.correction
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
     # no denominator is zero: a coordinate that never had a gradient stays where it is, whatever eps
     cdef floating eps = max(<floating>c.eps, smallest[floating](0)), lr = <floating>c.lr, gain = 0
+    cdef floating* mean = state[0]
+    cdef floating* square = state[1]
+    cdef floating* largest = state[2] if adams_t is amsgrad_t else NULL
+    cdef floating x, m, v, scale
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        m = beta1 * mean[i] + fresh1 * x
+        v = beta2 * square[i] + fresh2 * x * x
+        mean[i] = m
+        square[i] = v
+        if adams_t is amsgrad_t:
+            # NaN is not below
+            v = largest[i] if v < largest[i] else v
+            largest[i] = v
+        scale = sqrt[floating](v) * correction + eps
+        if fold_t is not bare_t:
+            gain = lr / scale
+        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - m * step / scale, gain, i)
+
+# ---- RMSprop: hyper = lr, alpha, eps, weight_decay, momentum
+
+cdef struct rms_t:
+    double lr
+    double alpha
+    double eps
+    double momentum
+
+cdef struct rms_momentum_t:
+    rms_t c
+
+cdef struct rms_centered_t:
+    rms_t c
+
+cdef struct rms_both_t:     # centered, with momentum
+    rms_t c
+
+ctypedef fused rms_any_t:
+    rms_t
+    rms_momentum_t
+    rms_centered_t
+    rms_both_t
+
+
+cdef inline double prepare_rms(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef rms_t* c = <rms_t*>constants
+    c.lr, c.alpha, c.eps, c.momentum = hyper[0], hyper[1], hyper[2], hyper[4]
+    return hyper[3]
+
+
+cdef inline void rmsprop(const fold_t* folded, const rms_any_t* constants, Py_ssize_t n, floating* w, const floating* g,
+                         floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef const rms_t* c = <const rms_t*>constants
+    cdef floating lr = <floating>c.lr, alpha = <floating>c.alpha, fresh = <floating>(1 - c.alpha), beta = <floating>c.momentum
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), reach = <floating>(c.lr / (1 - c.momentum)), gain = 0
+    cdef floating* square = state[0]
+    cdef floating* buffer = state[1] if rms_any_t is rms_momentum_t or rms_any_t is rms_both_t else NULL
+    cdef floating* mean = state[2] if rms_any_t is rms_both_t else state[1] if rms_any_t is rms_centered_t else NULL
+    cdef floating x, v, m, scale, zero = 0
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        v = alpha * square[i] + fresh * x * x
+        square[i] = v
+        if rms_any_t is rms_centered_t or rms_any_t is rms_both_t:
+            m = alpha * mean[i] + fresh * x
+            mean[i] = m
+            # a variance that rounding made negative is none
+            v = v - m * m
+            v = zero if v < zero else v
+        scale = sqrt[floating](v) + eps
+        if rms_any_t is rms_momentum_t or rms_any_t is rms_both_t:
+            m = beta * buffer[i] + x / scale
+            buffer[i] = m
+        else:
+            m = x / scale
+        if fold_t is not bare_t:
+            gain = reach / scale
+        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * m, gain, i)
+
+# ---- Adagrad: hyper = lr, lr_decay, weight_decay, eps
+
+cdef struct adagrad_t:
+    double lr
+    double eps
+
+
+cdef inline double prepare_adagrad(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef adagrad_t* c = <adagrad_t*>constants
+    c.lr, c.eps = hyper[0] / (1 + <double>(t - 1) * hyper[1]), hyper[3]
+    return hyper[2]
+
+
+cdef inline bint rest_adagrad(const folded_t* folded, const double* constants, double* keep, double* take) noexcept nogil:
+    # a decay would join the sum of squares
+    keep[0], take[0] = 1, folded.l1 * (<adagrad_t*>constants).lr
+    return folded.decay == 0
+
+
+cdef inline double pace_adagrad(const double* constants, floating** state, Py_ssize_t i) noexcept nogil:
+    cdef adagrad_t* c = <adagrad_t*>constants
+    return 1 / (<double>sqrt[floating](state[0][i]) + max(c.eps, <double>smallest[floating](0)))
+
+
+cdef inline void adagrad(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                         floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef adagrad_t* c = <adagrad_t*>constants
+    cdef floating lr = <floating>c.lr, eps = max(<floating>c.eps, smallest[floating](0)), gain = 0
+    cdef floating* total = state[0]
+    cdef floating x, v, scale
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        v = total[i] + x * x
+        total[i] = v
+        scale = sqrt[floating](v) + eps
+        if fold_t is not bare_t:
+            gain = lr / scale
+        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * x / scale, gain, i)
+
+# ---- Adadelta: hyper = lr, rho, eps, weight_decay
+
+cdef struct adadelta_t:
+    double lr
+    double rho
+    double eps
+
+
+cdef inline double prepare_adadelta(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef adadelta_t* c = <adadelta_t*>constants
+    c.lr, c.rho, c.eps = hyper[0], hyper[1], hyper[2]
+    return hyper[3]
+
+
+cdef inline void adadelta(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                          floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef adadelta_t* c = <adadelta_t*>constants
+    cdef floating lr = <floating>c.lr, rho = <floating>c.rho, fresh = <floating>(1 - c.rho)
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0))
+    cdef floating* square = state[0]
+    cdef floating* moved = state[1]
+    cdef floating x, v, ratio, delta
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        v = rho * square[i] + fresh * x * x
+        square[i] = v
+        ratio = sqrt[floating](moved[i] + eps) / sqrt[floating](v + eps)
+        delta = ratio * x
+        moved[i] = rho * moved[i] + fresh * delta * delta
+        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * delta, lr * ratio, i)
+
+# ---- Adamax: hyper = lr, beta1, beta2, eps, weight_decay
+
+cdef inline double prepare_adamax(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef adam_t* c = <adam_t*>constants
+    c.lr, c.beta1, c.beta2, c.eps = hyper[0], hyper[1], hyper[2], hyper[3]
+    c.step = hyper[0] / (1 - pow(hyper[1], <double>t))
+    return hyper[4]
+
+
+cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                        floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef adam_t* c = <adam_t*>constants
+    cdef floating step = <floating>c.step, lr = <floating>c.lr, gain = 0
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2, fresh = <floating>(1 - c.beta1)
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0))
+    cdef floating* mean = state[0]
+    cdef floating* largest = state[1]
+    cdef floating x, m, v, size
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        m = beta1 * mean[i] + fresh * x
+        mean[i] = m
+        size = fabs[floating](x) + eps
+        v = beta2 * largest[i]
+        # NaN is not below
+        v = v if size < v else size
+        largest[i] = v
+        if fold_t is not bare_t:
+            gain = lr / v
+        w[i] = drawn[fold_t, floating](&fold, w[i] - step * m / v, gain, i)
+
+# ---- NAdam: hyper = lr, beta1, beta2, eps, weight_decay, mu, the next mu, the product of all mu so far
+
+cdef struct nadam_t:
+    double lr
+    double beta1
+    double beta2
+    double eps
+    double direct           # lr times what the gradient and what its mean count
+    double ahead
+    double correction
+
+
+cdef inline double prepare_nadam(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef nadam_t* c = <nadam_t*>constants
+    c.lr, c.beta1, c.beta2, c.eps = hyper[0], hyper[1], hyper[2], hyper[3]
+    c.direct = hyper[0] * (1 - hyper[5]) / (1 - hyper[7])
+    c.ahead = hyper[0] * hyper[6] / (1 - hyper[7] * hyper[6])
+    c.correction = 1 / sqrt[double](1 - pow(hyper[2], <double>t))
+    return hyper[4]
+
+
+cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                       floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef nadam_t* c = <nadam_t*>constants
+    cdef floating direct = <floating>c.direct, ahead = <floating>c.ahead, correction = <floating>c.correction
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
+    cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), reach = <floating>(c.direct + c.ahead), gain = 0
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating x, m, v, scale
@@ -159,5 +384,219 @@ cdef inline void adam(const fold_t* folded, const double* constants, Py_ssize_t 
         square[i] = v
         scale = sqrt[floating](v) * correction + eps
         if fold_t is not bare_t:
-            gain = lr / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - m * step / scale, gain, i)
+            gain = reach / scale
+        w[i] = drawn[fold_t, floating](&fold, w[i] - (direct * x + ahead * m) / scale, gain, i)
+
+# ---- RAdam: hyper = lr, beta1, beta2, eps, weight_decay
+
+cdef struct radam_t:
+    double lr
+    double beta1
+    double beta2
+    double eps
+    double step             # lr / (1 - beta1**t)
+    double ratio            # of the rectified step, which divides by the root; else 0, and plain is 1
+    double plain
+
+
+cdef inline double prepare_radam(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef radam_t* c = <radam_t*>constants
+    cdef double power = pow(hyper[2], <double>t), most = 2 / (1 - hyper[2]) - 1
+    cdef double length = most - 2 * <double>t * power / (1 - power)
+    c.lr, c.beta1, c.beta2, c.eps = hyper[0], hyper[1], hyper[2], hyper[3]
+    c.step = hyper[0] / (1 - pow(hyper[1], <double>t))
+    c.ratio, c.plain = 0, 1
+    if length > 5:
+        c.plain = 0
+        c.ratio = sqrt[double]((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) * sqrt[double](1 - power)
+    return hyper[4]
+
+
+cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                       floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef radam_t* c = <radam_t*>constants
+    cdef floating step = <floating>c.step, ratio = <floating>c.ratio, plain = <floating>c.plain, lr = <floating>c.lr
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
+    cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0))
+    cdef floating* mean = state[0]
+    cdef floating* square = state[1]
+    cdef floating x, m, v, scale
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        m = beta1 * mean[i] + fresh1 * x
+        v = beta2 * square[i] + fresh2 * x * x
+        mean[i] = m
+        square[i] = v
+        scale = ratio / (sqrt[floating](v) + eps) + plain
+        w[i] = drawn[fold_t, floating](&fold, w[i] - step * m * scale, lr * scale, i)
+
+# ---- Lion: hyper = lr, beta1, beta2, weight_decay
+
+cdef struct lion_t:
+    double lr
+    double beta1
+    double beta2
+    double keep
+
+
+cdef inline double prepare_lion(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef lion_t* c = <lion_t*>constants
+    c.lr, c.beta1, c.beta2, c.keep = hyper[0], hyper[1], hyper[2], 1 - hyper[0] * hyper[3]
+    return 0
+
+
+cdef inline void lion(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                      floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef lion_t* c = <lion_t*>constants
+    cdef floating lr = <floating>c.lr, keep = <floating>c.keep, zero = 0, one = 1
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
+    cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
+    cdef floating* mean = state[0]
+    cdef floating x, m, u
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        m = beta1 * mean[i] + fresh1 * x
+        u = one if m > zero else -one
+        # what is 0, or NaN, has no side
+        u = u if fabs[floating](m) > zero else m
+        mean[i] = beta2 * mean[i] + fresh2 * x
+        w[i] = w[i] * keep - lr * u
+
+# ---- FTRL: hyper = lr, lr_power, l1, l2, beta
+
+cdef struct ftrl_t:         # lr_power is -1/2
+    double lr
+    double power
+    double l1
+    double l2
+    double beta
+
+cdef struct ftrl_power_t:
+    ftrl_t c
+
+ctypedef fused ftrls_t:
+    ftrl_t
+    ftrl_power_t
+
+
+cdef inline double prepare_ftrl(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef ftrl_t* c = <ftrl_t*>constants
+    c.lr, c.power, c.l1, c.l2, c.beta = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
+    return 0
+
+
+cdef inline bint rest_ftrl(const folded_t* folded, const double* constants, double* keep, double* take) noexcept nogil:
+    keep[0], take[0] = 1, 0
+    return folded.decay == 0 and folded.l1 == 0
+
+
+cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t n, floating* w, const floating* g,
+                      floating** state) noexcept nogil:
+    cdef fold_t fold = folded[0]
+    cdef const ftrl_t* c = <const ftrl_t*>constants
+    cdef floating rate = <floating>(1 / c.lr), l1 = <floating>c.l1, l2 = <floating>(2 * c.l2), beta = <floating>c.beta
+    cdef floating* sums = state[0]
+    cdef floating* linear = state[1]
+    cdef floating x, v, z, before, after, metric, gain, moved, zero = 0, one = 1, least = smallest[floating](0)
+    cdef Py_ssize_t i
+    # at a rate of 0 nothing moves, and nothing is learned
+    if c.lr == 0:
+        return
+    for i in range(n):    # hot 6
+        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        v = sums[i] + x * x
+        if ftrls_t is ftrl_power_t:
+            before, after = <floating>pow(sums[i], -c.power), <floating>pow(v, -c.power)
+        else:
+            before, after = sqrt[floating](sums[i]), sqrt[floating](v)
+        sums[i] = v
+        z = linear[i] + (x - (after - before) * rate * w[i])
+        metric = (beta + after) * rate + l2
+        metric = least if metric < least else metric
+        # the metric is what a proximal step is measured in, and z is what it has to move too
+        moved = -soft[floating](z, l1) / metric + zero
+        # without a gradient so far it stays where it is
+        moved = w[i] if v == zero else moved
+        if fold_t is folded_t:
+            gain = one / metric
+            x = drawn[fold_t, floating](&fold, moved, gain, i)
+            z = z + (moved - x) * metric
+            moved = x
+        linear[i] = z
+        w[i] = moved
+
+# ---- LAMB: hyper = lr, beta1, beta2, eps, weight_decay
+
+cdef struct lamb_t:
+    double beta1
+    double beta2
+    double eps
+    double first            # 1 / (1 - beta1**t)
+    double correction       # 1 / sqrt(1 - beta2**t)
+    double decay
+    double lr
+    double step             # lr times the trust ratio, of one array
+
+
+cdef inline double prepare_lamb(const double* hyper, int64_t t, double* constants) noexcept nogil:
+    cdef lamb_t* c = <lamb_t*>constants
+    c.lr, c.beta1, c.beta2, c.eps, c.decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
+    c.first = 1 / (1 - pow(hyper[1], <double>t))
+    c.correction = 1 / sqrt[double](1 - pow(hyper[2], <double>t))
+    return 0
+
+
+cdef inline floating lamb_way(const lamb_t* c, floating m, floating v, floating w) noexcept nogil:
+    cdef floating eps = max(<floating>c.eps, smallest[floating](0))
+    return m * <floating>c.first / (sqrt[floating](v) * <floating>c.correction + eps) + <floating>c.decay * w
+
+
+cdef inline void lamb_measure(const folded_t* folded, double* constants, Py_ssize_t n, floating* w, const floating* g,
+                              floating** state) noexcept nogil:
+    """The moments, and the step from the lengths of an array and of the way that it would go."""
+    cdef folded_t fold = folded[0]
+    cdef lamb_t* c = <lamb_t*>constants
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
+    cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
+    cdef floating* mean = state[0]
+    cdef floating* square = state[1]
+    cdef double[BLOCK] of_w
+    cdef double[BLOCK] of_way
+    cdef sum_t length, way
+    cdef floating x, m, v
+    cdef Py_ssize_t i, j, k, start = 0
+    length.total = length.rest = way.total = way.rest = 0
+    while start < n:
+        k = min(<Py_ssize_t>BLOCK, n - start)
+        for j in range(k):    # hot
+            i = start + j
+            x = seen[folded_t, floating](&fold, g[i], w[i], i)
+            m = beta1 * mean[i] + fresh1 * x
+            v = beta2 * square[i] + fresh2 * x * x
+            mean[i] = m
+            square[i] = v
+            of_w[j] = <double>w[i] * <double>w[i]
+            x = lamb_way[floating](c, m, v, w[i])
+            of_way[j] = <double>x * <double>x
+        add(&length, block_sum(of_w, k))
+        add(&way, block_sum(of_way, k))
+        start += BLOCK
+    c.step = c.lr
+    if length.total + length.rest != 0 and way.total + way.rest != 0:
+        c.step = c.lr * (sqrt[double](length.total + length.rest) / sqrt[double](way.total + way.rest))
+
+
+cdef inline void lamb(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
+                      floating** state) noexcept nogil:
+    cdef lamb_t c = (<const lamb_t*>constants)[0]
+    cdef floating step = <floating>c.step
+    cdef floating* mean = state[0]
+    cdef floating* square = state[1]
+    cdef Py_ssize_t i
+    for i in range(n):    # hot 2
+        w[i] = w[i] - step * lamb_way[floating](&c, mean[i], square[i], w[i])

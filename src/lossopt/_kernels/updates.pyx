@@ -5,6 +5,7 @@ from cython.parallel cimport prange
 from libc.math cimport sqrt as root
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from lossopt._kernels.abi cimport HYPERS, SLOTS, Arrays, Closing, Update, apply_f32, apply_f64, closing_t
 from lossopt._kernels.abi cimport folded_t, hold, pace_f32, pace_f64, prepare_t, release, rest_t, threads, update_t
@@ -25,6 +26,8 @@ cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, rest_
     c.update64, c.update32 = run[double], run[float]
     c.squares64, c.squares32 = squares[double], squares[float]
     c.calm64, c.calm32 = quiet[double], quiet[float]
+    c.measure64 = NULL
+    c.measure32 = NULL
     c.hypers, c.slots, c.rest = hypers, slots, rest
     c.pace64, c.pace32 = <pace_f64>(NULL if paces == NULL else paces[0]), <pace_f32>(NULL if paces == NULL else paces[1])
     return Update.of(&c)
@@ -44,8 +47,102 @@ def momentum_update():
 
 def adam_update():
     return made(prepare_adam, [
-        <void*>adam[bare_t, double], <void*>adam[bare_t, float], <void*>adam[folded_t, double], <void*>adam[folded_t, float],
-        <void*>adam[open_t, double], <void*>adam[open_t, float]], 6, 2)
+        <void*>adam[bare_t, adam_t, double], <void*>adam[bare_t, adam_t, float], <void*>adam[folded_t, adam_t, double],
+        <void*>adam[folded_t, adam_t, float], <void*>adam[open_t, adam_t, double], <void*>adam[open_t, adam_t, float]], 6, 2)
+
+
+def amsgrad_update():
+    return made(prepare_adam, [
+        <void*>adam[bare_t, amsgrad_t, double], <void*>adam[bare_t, amsgrad_t, float],
+        <void*>adam[folded_t, amsgrad_t, double], <void*>adam[folded_t, amsgrad_t, float],
+        <void*>adam[open_t, amsgrad_t, double], <void*>adam[open_t, amsgrad_t, float]], 6, 3)
+
+
+def rmsprop_update():
+    return made(prepare_rms, [
+        <void*>rmsprop[bare_t, rms_t, double], <void*>rmsprop[bare_t, rms_t, float], <void*>rmsprop[folded_t, rms_t, double],
+        <void*>rmsprop[folded_t, rms_t, float], <void*>rmsprop[open_t, rms_t, double],
+        <void*>rmsprop[open_t, rms_t, float]], 5, 1)
+
+
+def rmsprop_momentum_update():
+    return made(prepare_rms, [
+        <void*>rmsprop[bare_t, rms_momentum_t, double], <void*>rmsprop[bare_t, rms_momentum_t, float],
+        <void*>rmsprop[folded_t, rms_momentum_t, double], <void*>rmsprop[folded_t, rms_momentum_t, float],
+        <void*>rmsprop[open_t, rms_momentum_t, double], <void*>rmsprop[open_t, rms_momentum_t, float]], 5, 2)
+
+
+def rmsprop_centered_update():
+    return made(prepare_rms, [
+        <void*>rmsprop[bare_t, rms_centered_t, double], <void*>rmsprop[bare_t, rms_centered_t, float],
+        <void*>rmsprop[folded_t, rms_centered_t, double], <void*>rmsprop[folded_t, rms_centered_t, float],
+        <void*>rmsprop[open_t, rms_centered_t, double], <void*>rmsprop[open_t, rms_centered_t, float]], 5, 2)
+
+
+def rmsprop_both_update():
+    return made(prepare_rms, [
+        <void*>rmsprop[bare_t, rms_both_t, double], <void*>rmsprop[bare_t, rms_both_t, float],
+        <void*>rmsprop[folded_t, rms_both_t, double], <void*>rmsprop[folded_t, rms_both_t, float],
+        <void*>rmsprop[open_t, rms_both_t, double], <void*>rmsprop[open_t, rms_both_t, float]], 5, 3)
+
+
+def adagrad_update():
+    return made(prepare_adagrad, [
+        <void*>adagrad[bare_t, double], <void*>adagrad[bare_t, float], <void*>adagrad[folded_t, double],
+        <void*>adagrad[folded_t, float], <void*>adagrad[open_t, double], <void*>adagrad[open_t, float]], 4, 1, rest_adagrad,
+        [<void*>pace_adagrad[double], <void*>pace_adagrad[float]])
+
+
+def adadelta_update():
+    return made(prepare_adadelta, [
+        <void*>adadelta[bare_t, double], <void*>adadelta[bare_t, float], <void*>adadelta[folded_t, double],
+        <void*>adadelta[folded_t, float], <void*>adadelta[open_t, double], <void*>adadelta[open_t, float]], 4, 2)
+
+
+def adamax_update():
+    return made(prepare_adamax, [
+        <void*>adamax[bare_t, double], <void*>adamax[bare_t, float], <void*>adamax[folded_t, double],
+        <void*>adamax[folded_t, float], <void*>adamax[open_t, double], <void*>adamax[open_t, float]], 5, 2)
+
+
+def nadam_update():
+    return made(prepare_nadam, [
+        <void*>nadam[bare_t, double], <void*>nadam[bare_t, float], <void*>nadam[folded_t, double],
+        <void*>nadam[folded_t, float], <void*>nadam[open_t, double], <void*>nadam[open_t, float]], 8, 2)
+
+
+def radam_update():
+    return made(prepare_radam, [
+        <void*>radam[bare_t, double], <void*>radam[bare_t, float], <void*>radam[folded_t, double],
+        <void*>radam[folded_t, float], <void*>radam[open_t, double], <void*>radam[open_t, float]], 5, 2)
+
+
+def lion_update():
+    return made(prepare_lion, [
+        <void*>lion[bare_t, double], <void*>lion[bare_t, float], <void*>lion[folded_t, double], <void*>lion[folded_t, float],
+        <void*>lion[open_t, double], <void*>lion[open_t, float]], 4, 1)
+
+
+def ftrl_update():
+    return made(prepare_ftrl, [
+        <void*>ftrl[bare_t, ftrl_t, double], <void*>ftrl[bare_t, ftrl_t, float], <void*>ftrl[folded_t, ftrl_t, double],
+        <void*>ftrl[folded_t, ftrl_t, float], <void*>ftrl[open_t, ftrl_t, double],
+        <void*>ftrl[open_t, ftrl_t, float]], 5, 2, rest_ftrl)
+
+
+def ftrl_power_update():
+    return made(prepare_ftrl, [
+        <void*>ftrl[bare_t, ftrl_power_t, double], <void*>ftrl[bare_t, ftrl_power_t, float],
+        <void*>ftrl[folded_t, ftrl_power_t, double], <void*>ftrl[folded_t, ftrl_power_t, float],
+        <void*>ftrl[open_t, ftrl_power_t, double], <void*>ftrl[open_t, ftrl_power_t, float]], 5, 2, rest_ftrl)
+
+
+def lamb_update():
+    cdef Update update = made(prepare_lamb, [
+        <void*>lamb[bare_t, double], <void*>lamb[bare_t, float], <void*>lamb[folded_t, double], <void*>lamb[folded_t, float],
+        <void*>lamb[open_t, double], <void*>lamb[open_t, float]], 5, 2)
+    update.c.measure64, update.c.measure32 = lamb_measure[double], lamb_measure[float]
+    return update
 
 
 cdef void squares(Py_ssize_t n, const floating* g, const int64_t* places, sum_t* sum) noexcept nogil:
@@ -81,11 +178,19 @@ cdef void run(const update_t* update, const folded_t* folded, const closing_t* c
               floating* w, const floating* g, floating** state) noexcept nogil:
     cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
     cdef int workers = threads(n, pieces)
+    cdef double[HYPERS] measured
     cdef folded_t opened
     if closing != NULL:
         opened = folded[0]
         opened.factors, opened.gains = closing.factors, closing.gains
         folded = &opened
+    if update.measure64 != NULL:
+        memcpy(measured, constants, sizeof(measured))
+        constants = measured
+        if floating is double:
+            update.measure64(folded, measured, n, w, g, state)
+        else:
+            update.measure32(folded, measured, n, w, g, state)
     if workers == 1:
         piece[floating](update, folded, constants, 0, n, w, g, state)
     else:
