@@ -93,7 +93,8 @@ def optimizer(cls, row, dtype, place):
     def run(i):
         params, grads = ([place(x * dtype(1 + i)), place(x[:5])] for x in (w, g))
         mine = row.make(cls)
-        for folded in ({}, {"penalty": lo.ElasticNet(0.1, 0.5), "max_norm": 10.0, "clip_value": 0.1}):
+        penalty = lo.ElasticNet(0.1, 0.5) if row.sparse else lo.L2(0.1)
+        for folded in ({}, {"penalty": penalty, "max_norm": 10.0, "clip_value": 0.1}):
             mine.step(params, grads, **folded)
         state = [x for arrays in mine.state_dict()["state"].values() for x in arrays.values()]
         return *params, *state, mine.grad_norm

@@ -160,7 +160,7 @@ def step(dtype, cls, row, size):
     w = {"weight": np.resize(NUMBERS, size).astype(dtype), "bias": np.zeros(3, dtype)}
     g, optimizer = {name: x.copy() for name, x in w.items()}, row.make(cls)
     optimizer.step(w, g)  # makes the state
-    folded = {"penalty": lo.ElasticNet(0.1, 0.5), "max_norm": 0.5, "clip_value": 0.1}
+    folded = {"penalty": lo.ElasticNet(0.1, 0.5) if row.sparse else lo.L2(0.1), "max_norm": 0.5, "clip_value": 0.1}
     return lambda: (optimizer.step(w, g), optimizer.step(w, g, **folded)), w["weight"].nbytes / 4
 
 

@@ -1051,9 +1051,9 @@ class FTRL(Optimizer):
 
     Notes
     -----
-    A weight without a gradient so far stays where it is; at a scheduled lr of 0 nothing moves or adds up. The L1 part of
-    a penalty acts by a proximal step in the metric of the denominator, and z moves along. Keras's ``Ftrl`` begins with
-    n = 0.1.
+    A weight without a gradient so far stays where it is; at a scheduled lr of 0 nothing moves or adds up. The L1 part
+    of a penalty acts by a proximal step in the metric of the denominator, and z moves along. Keras's ``Ftrl`` begins
+    with n = 0.1.
     Source: McMahan et al. 2013.
 
     Examples

@@ -137,13 +137,15 @@ class Twin:
     def step(self, op: StepOf) -> Works:
         with self._instead():
             optimizer = op.make()
-        w, settings, which = [x.copy() for x in op.w], ((*optimizer._hyper(), 0.0, 0.0),), np.zeros(len(op.w), np.int64)
+        w, hyper, which = [x.copy() for x in op.w], optimizer._hyper(), np.zeros(len(op.w), np.int64)
+        fixed = not any(isinstance(x, lo.Schedule) for x in hyper)
         state = [np.zeros_like(x) for x in w for _ in optimizer._kinds()]
         step = self.kernels.updates.step
 
         def call() -> Any:
+            now = hyper if fixed else optimizer._hypers(np.array([float(optimizer.steps)]))[0].tolist()
             optimizer.steps += 1
-            step(optimizer._kernel, w, op.g, state, settings, which, optimizer.steps, 1.0, inf)
+            step(optimizer._kernel, w, op.g, state, ((*now, 0.0, 0.0),), which, optimizer.steps, 1.0, inf)
             return w
 
         return {"twin": Work(call)}
