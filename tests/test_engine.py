@@ -127,7 +127,14 @@ def test_both_engines_give_the_same_on_csr(loss, k, d, each, dtype, index, canon
     X = sparse(rng, N, d, each, canonical)
     X.indices, X.indptr = X.indices.astype(index), X.indptr.astype(index)
     y = rng.integers(0, max(k, 2), N)
-    for optimizer in (lo.SGD(lr=lo.CosineAnnealing(0.1, 200)), lo.SGD(lr=0.1, weight_decay=0.1), lo.Adam(lr=0.01)):
+    rate = lo.CosineAnnealing(0.1, 200)
+    for optimizer in (
+        lo.SGD(rate),
+        lo.SGD(0.1, weight_decay=0.1),
+        lo.Adam(0.01),
+        lo.Adagrad(rate),
+        lo.FTRL(rate, l1=1e-3),
+    ):
         for penalty in (None, lo.ElasticNet(1e-3, 0.5)):
             for options in (
                 {"batch_size": 1},
@@ -139,7 +146,7 @@ def test_both_engines_give_the_same_on_csr(loss, k, d, each, dtype, index, canon
             ):
                 arguments = (X, y), loss, optimizer, dtype, k, penalty
                 one, two = (ran(engine, *arguments, **options, n_features=d) for engine in ("compiled", "python"))
-                lazy = "accumulate" not in options and isinstance(optimizer, lo.SGD)
+                lazy = "accumulate" not in options and isinstance(optimizer, (lo.SGD, lo.Adagrad))
                 if lazy and (penalty is not None or optimizer.weight_decay):
                     assert_near(one, two, dtype)
                 else:
@@ -170,6 +177,8 @@ LAZY = {
     ),
     # what is kept of a weight falls below any number that could be divided by, or to nothing at all
     "strong": (lo.SGD(0.05), lo.L2(9.99)),
+    "adagrad": (lo.Adagrad(lo.CosineAnnealing(0.1, 900)), lo.L1(1e-3)),
+    "ftrl": (lo.FTRL(lo.CosineAnnealing(0.1, 900), l1=1e-2, l2=1e-3), None),
     "all of it": (lo.SGD(0.05), lo.L2(10.0)),
     "turned": (lo.SGD(0.05), lo.L2(12.0)),
 }

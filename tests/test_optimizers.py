@@ -792,7 +792,9 @@ def test_ftrl_is_the_papers_algorithm(arguments):
     for g in gradients:
         opt.step(w, g)
     for i in range(5):
-        x, z, n = float(start[i]), 0.0, 0.0
+        # the start is what z stands for at first
+        x, n = float(start[i]), 0.0
+        z = -(beta / lr + 2 * l2) * x
         for g in gradients[:, i].tolist():
             sigma = ((n + g * g) ** -power - n**-power) / lr
             z, n = z + g - sigma * x, n + g * g
@@ -838,9 +840,24 @@ def test_a_step_without_a_metric_refuses_a_kink(opt, penalty):
     assert (w < 1).all()
 
 
-def test_ftrl_refuses_penalties_that_close_a_step_by_themselves():
-    with pytest.raises(ValueError, match="FTRL: penalty must be L1, L2 or ElasticNet, without factors"):
-        lo.FTRL().step(np.ones(2), np.ones(2), lo.NonNegative())
+def test_ftrl_goes_on_when_its_rate_changes():
+    """The paper's sum was made with one rate: nothing of it may pull weights towards 0 under another."""
+    for schedule in (lo.ExponentialDecay(0.5, 0.05), lo.CosineAnnealing(0.5, 50), lo.InverseTime(0.5, 0.05)):
+        w, opt = np.array([0.0, 7.0]), lo.FTRL(schedule)
+        for _ in range(100):
+            opt.step(w, [2 * (w[0] - 3), 0.0])
+        assert 2 < w[0] <= 3.1
+        assert w[1] == 7
+
+
+@pytest.mark.parametrize("lr", [1e-3, 5.0])
+@pytest.mark.parametrize("cls", [lo.Adam, lo.AdamW, lo.RMSprop, lo.Adagrad, lo.Adamax, lo.NAdam, lo.RAdam, lo.LAMB])
+@each_dtype
+def test_no_gain_is_beyond_numbers(cls, dtype, lr):
+    w = np.zeros(2, dtype)
+    cls(lr=lr, eps=0.0).step(w, np.array([0.0, 1.0], dtype), clip_value=0.5)
+    assert w[0] == 0
+    assert np.isfinite(w).all()
 
 
 @pytest.mark.parametrize(

@@ -1051,9 +1051,9 @@ class FTRL(Optimizer):
 
     Notes
     -----
-    A weight without a gradient so far stays where it is; at a scheduled lr of 0 nothing moves or adds up. The L1 part
-    of a penalty acts by a proximal step in the metric of the denominator, and z moves along. Keras's ``Ftrl`` begins
-    with n = 0.1.
+    A weight without a gradient stays where it is; at a scheduled lr of 0 nothing moves or adds up. z is kept as what it
+    is beyond ``-w`` times the denominator, which holds whatever lr becomes. Gain of a step (the factor of a penalty's
+    L1 threshold), a number a coordinate: one over the denominator. Keras's ``Ftrl`` begins with n = 0.1.
     Source: McMahan et al. 2013.
 
     Examples
@@ -1092,11 +1092,7 @@ class FTRL(Optimizer):
         return self.lr, self.lr_power, self.l1, self.l2, self.beta
 
     def _kinds(self) -> tuple[str, ...]:
-        return "accumulator", "linear"
-
-    def _refuse(self, kink: bool, closed: bool) -> None:
-        if closed:
-            raise ValueError("FTRL: penalty must be L1, L2 or ElasticNet, without factors")
+        return "accumulator", "remainder"
 
 
 def _without_metric(owner: Optimizer, refused: bool) -> None:

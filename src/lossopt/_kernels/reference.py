@@ -515,6 +515,11 @@ Apply = Callable[[dict[str, Any], Array, Array, Sequence[Array]], Any]
 Update = tuple[Callable[[tuple[float, ...], int], dict[str, Any]], Apply, int]
 
 
+def _floor(c: dict[str, Any], reach: float, real: Any) -> Any:
+    """eps, or what keeps denominators from zero, and reach / it a number."""
+    return max(real(c["eps"]), np.finfo(real).tiny * real(1 + reach))
+
+
 class updates:  # noqa: N801
     @staticmethod
     def sgd_update() -> Update:
@@ -570,8 +575,7 @@ class updates:  # noqa: N801
             mean += real(1 - c["beta1"]) * g
             square *= real(c["beta2"])
             square += real(1 - c["beta2"]) * g * g
-            # no denominator is zero: a coordinate that never had a gradient stays where it is, whatever eps
-            eps = max(real(c["eps"]), np.finfo(real).tiny)
+            eps = _floor(c, c["lr"], real)
             scale = np.sqrt(square) * real(c["correction"]) + eps
             if c["keep"] != 1:
                 w *= real(c["keep"])
@@ -589,7 +593,7 @@ class updates:  # noqa: N801
             mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
             square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
             np.maximum(square, largest, out=largest)
-            scale = np.sqrt(largest) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
+            scale = np.sqrt(largest) * real(c["correction"]) + _floor(c, c["lr"], real)
             w[...] = w * real(c["keep"]) - mean * real(c["step"]) / scale
             return real(c["lr"]) / scale
 
@@ -609,7 +613,7 @@ class updates:  # noqa: N801
                 mean = state[-1]
                 mean[...] = alpha * mean + fresh * g
                 v = np.maximum(square - mean * mean, 0)
-            scale = np.sqrt(v) + max(real(c["eps"]), np.finfo(real).tiny)
+            scale = np.sqrt(v) + _floor(c, c["lr"] / (1 - c["momentum"]), real)
             way = g / scale
             if momentum:
                 state[1][...] = real(c["momentum"]) * state[1] + way
@@ -644,7 +648,7 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (total,) = w.dtype.type, state
             total += g * g
-            scale = np.sqrt(total) + max(real(c["eps"]), np.finfo(real).tiny)
+            scale = np.sqrt(total) + _floor(c, c["lr"], real)
             w -= real(c["lr"]) * g / scale
             return real(c["lr"]) / scale
 
@@ -676,7 +680,7 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, largest) = w.dtype.type, state
             mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
-            size = np.abs(g) + max(real(c["eps"]), np.finfo(real).tiny)
+            size = np.abs(g) + _floor(c, c["lr"], real)
             largest[...] = np.maximum(real(c["beta2"]) * largest, size)
             w -= real(c["step"]) * mean / largest
             return real(c["lr"]) / largest
@@ -702,7 +706,7 @@ class updates:  # noqa: N801
             real, (mean, square) = w.dtype.type, state
             mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
             square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
-            scale = np.sqrt(square) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
+            scale = np.sqrt(square) * real(c["correction"]) + _floor(c, c["direct"] + c["ahead"], real)
             w -= (real(c["direct"]) * g + real(c["ahead"]) * mean) / scale
             return real(c["direct"] + c["ahead"]) / scale
 
@@ -750,24 +754,19 @@ class updates:  # noqa: N801
             return dict(zip(("lr", "power", "l1", "l2", "beta"), hyper, strict=True)) | {"decay": 0.0}
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
-            real, (sums, linear) = w.dtype.type, state
-
-            def root(x: Array) -> Array:
-                if c["power"] == -0.5:
-                    return np.asarray(np.sqrt(x))
-                return np.asarray(np.power(x.astype(np.float64), -c["power"]), real)
-
-            # at a rate of 0 nothing moves, and nothing is learned
+            # the paper's z, kept as z + metric * w
+            real, (sums, rest) = w.dtype.type, state
+            # nothing moves, and nothing is learned
             if c["lr"] == 0:
                 return real(0)
-            rate, before = real(1 / c["lr"]), root(sums)
             sums += g * g
-            after = root(sums)
-            linear += g - (after - before) * rate * w
-            metric = np.maximum((real(c["beta"]) + after) * rate + real(2 * c["l2"]), np.finfo(real).tiny)
-            # without a gradient so far it stays where it is
-            w[...] = np.where(sums == 0, w, -_soft(linear, real(c["l1"])) / metric + real(0))
-            return metric
+            power = -c["power"]
+            root = np.sqrt(sums) if power == 0.5 else np.power(sums.astype(np.float64), power).astype(real)
+            metric = np.maximum((real(c["beta"]) + root) * real(1 / c["lr"]) + real(2 * c["l2"]), np.finfo(real).tiny)
+            z, l1, rests = rest + g - metric * w, real(c["l1"]), g == 0
+            w[...] = np.where(rests, w, -_soft(z, l1) / metric + real(0))
+            rest[...] = np.where(rests, rest, np.clip(z, -l1, l1))
+            return real(1) / metric
 
         return prepare, apply, 2
 
@@ -829,14 +828,7 @@ class updates:  # noqa: N801
                 g = g + real(decay) * w
             own = state[i * slots : (i + 1) * slots]
             gain = apply(constants, w, g, own)
-            if "power" in constants:
-                # FTRL: what its w is made of moves along
-                if l1 and constants["lr"]:
-                    moved = w.copy()
-                    with np.errstate(over="ignore"):
-                        w[...] = _soft(w, real(l1) * (1 / gain))
-                    own[1][...] += (moved - w) * gain
-            elif closing is not None:
+            if closing is not None:
                 closing.close(l1, w, gain)
             elif l1:
                 w[...] = _soft(w, real(l1) * gain)

@@ -27,6 +27,12 @@ ctypedef fused fold_t:
     open_t
 
 
+cdef inline floating floor_of(floating eps, double reach) noexcept nogil:
+    """eps, or what keeps every denominator from zero, and reach / it a number: a coordinate that never had a gradient
+    stays where it is, whatever eps."""
+    return max(eps, smallest[floating](0) * <floating>(1 + reach))
+
+
 cdef inline floating seen(const fold_t* fold, floating g, floating w, Py_ssize_t i) noexcept nogil:
     """The gradient of coordinate i as the moments see it."""
     cdef const folded_t* f = <const folded_t*>fold
@@ -153,8 +159,7 @@ cdef inline void adam(const fold_t* folded, const adams_t* constants, Py_ssize_t
     cdef floating keep = <floating>c.keep, step = <floating>c.step, correction = <floating>c.correction
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
-    # no denominator is zero: a coordinate that never had a gradient stays where it is, whatever eps
-    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), lr = <floating>c.lr, gain = 0
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.lr), lr = <floating>c.lr, gain = 0
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating* largest = state[2] if adams_t is amsgrad_t else NULL
@@ -210,7 +215,8 @@ cdef inline void rmsprop(const fold_t* folded, const rms_any_t* constants, Py_ss
     cdef fold_t fold = folded[0]
     cdef const rms_t* c = <const rms_t*>constants
     cdef floating lr = <floating>c.lr, alpha = <floating>c.alpha, fresh = <floating>(1 - c.alpha), beta = <floating>c.momentum
-    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), reach = <floating>(c.lr / (1 - c.momentum)), gain = 0
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.lr / (1 - c.momentum))
+    cdef floating reach = <floating>(c.lr / (1 - c.momentum)), gain = 0
     cdef floating* square = state[0]
     cdef floating* buffer = state[1] if rms_any_t is rms_momentum_t or rms_any_t is rms_both_t else NULL
     cdef floating* mean = state[2] if rms_any_t is rms_both_t else state[1] if rms_any_t is rms_centered_t else NULL
@@ -257,14 +263,14 @@ cdef inline bint rest_adagrad(const folded_t* folded, const double* constants, d
 
 cdef inline double pace_adagrad(const double* constants, floating** state, Py_ssize_t i) noexcept nogil:
     cdef adagrad_t* c = <adagrad_t*>constants
-    return 1 / (<double>sqrt[floating](state[0][i]) + max(c.eps, <double>smallest[floating](0)))
+    return 1 / <double>(sqrt[floating](state[0][i]) + floor_of[floating](<floating>c.eps, c.lr))
 
 
 cdef inline void adagrad(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
                          floating** state) noexcept nogil:
     cdef fold_t fold = folded[0]
     cdef adagrad_t* c = <adagrad_t*>constants
-    cdef floating lr = <floating>c.lr, eps = max(<floating>c.eps, smallest[floating](0)), gain = 0
+    cdef floating lr = <floating>c.lr, eps = floor_of[floating](<floating>c.eps, c.lr), gain = 0
     cdef floating* total = state[0]
     cdef floating x, v, scale
     cdef Py_ssize_t i
@@ -325,7 +331,7 @@ cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_
     cdef adam_t* c = <adam_t*>constants
     cdef floating step = <floating>c.step, lr = <floating>c.lr, gain = 0
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2, fresh = <floating>(1 - c.beta1)
-    cdef floating eps = max(<floating>c.eps, smallest[floating](0))
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.lr)
     cdef floating* mean = state[0]
     cdef floating* largest = state[1]
     cdef floating x, m, v, size
@@ -371,7 +377,7 @@ cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef floating direct = <floating>c.direct, ahead = <floating>c.ahead, correction = <floating>c.correction
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
-    cdef floating eps = max(<floating>c.eps, smallest[floating](0)), reach = <floating>(c.direct + c.ahead), gain = 0
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.direct + c.ahead), reach = <floating>(c.direct + c.ahead), gain = 0
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating x, m, v, scale
@@ -497,38 +503,39 @@ cdef inline bint rest_ftrl(const folded_t* folded, const double* constants, doub
 
 cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t n, floating* w, const floating* g,
                       floating** state) noexcept nogil:
+    # The paper's z is kept as q = z + metric * w, which is z held to +-l1: what the metric was before cancels, so that the
+    # rate may change, and a penalty may move w.
     cdef fold_t fold = folded[0]
     cdef const ftrl_t* c = <const ftrl_t*>constants
-    cdef floating rate = <floating>(1 / c.lr), l1 = <floating>c.l1, l2 = <floating>(2 * c.l2), beta = <floating>c.beta
+    cdef floating rate = <floating>(1 / c.lr if c.lr > 0 else 0)
+    cdef floating l1 = <floating>c.l1, l2 = <floating>(2 * c.l2), beta = <floating>c.beta
     cdef floating* sums = state[0]
-    cdef floating* linear = state[1]
-    cdef floating x, v, z, before, after, metric, gain, moved, zero = 0, one = 1, least = smallest[floating](0)
+    cdef floating* rest = state[1]
+    cdef floating x, v, z, root, metric, moved, zero = 0, one = 1, least = smallest[floating](0)
     cdef Py_ssize_t i
-    # at a rate of 0 nothing moves, and nothing is learned
     if c.lr == 0:
+        # nothing moves, and nothing is learned
+        for i in range(n):
+            w[i] = drawn[fold_t, floating](&fold, w[i], zero, i)
         return
     for i in range(n):    # hot 6
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
         v = sums[i] + x * x
-        if ftrls_t is ftrl_power_t:
-            before, after = <floating>pow(sums[i], -c.power), <floating>pow(v, -c.power)
-        else:
-            before, after = sqrt[floating](sums[i]), sqrt[floating](v)
         sums[i] = v
-        z = linear[i] + (x - (after - before) * rate * w[i])
-        metric = (beta + after) * rate + l2
+        if ftrls_t is ftrl_power_t:
+            root = <floating>pow(v, -c.power)
+        else:
+            root = sqrt[floating](v)
+        metric = (beta + root) * rate + l2
         metric = least if metric < least else metric
-        # the metric is what a proximal step is measured in, and z is what it has to move too
+        z = rest[i] + x - metric * w[i]
         moved = -soft[floating](z, l1) / metric + zero
-        # without a gradient so far it stays where it is
-        moved = w[i] if v == zero else moved
-        if fold_t is folded_t:
-            gain = one / metric
-            x = drawn[fold_t, floating](&fold, moved, gain, i)
-            z = z + (moved - x) * metric
-            moved = x
-        linear[i] = z
-        w[i] = moved
+        z = l1 if z > l1 else z
+        z = -l1 if z < -l1 else z
+        # what has no gradient rests
+        rest[i] = rest[i] if x == zero else z
+        moved = w[i] if x == zero else moved
+        w[i] = drawn[fold_t, floating](&fold, moved, one / metric, i)
 
 # ---- LAMB: hyper = lr, beta1, beta2, eps, weight_decay
 
