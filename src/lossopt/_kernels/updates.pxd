@@ -511,7 +511,7 @@ cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t
     cdef floating l1 = <floating>c.l1, l2 = <floating>(2 * c.l2), beta = <floating>c.beta
     cdef floating* sums = state[0]
     cdef floating* rest = state[1]
-    cdef floating x, v, z, root, metric, moved, zero = 0, one = 1, least = smallest[floating](0)
+    cdef floating x, v, q, z, root, metric, moved, zero = 0, one = 1, least = smallest[floating](0)
     cdef Py_ssize_t i
     if c.lr == 0:
         # nothing moves, and nothing is learned
@@ -528,13 +528,15 @@ cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t
             root = sqrt[floating](v)
         metric = (beta + root) * rate + l2
         metric = least if metric < least else metric
-        z = rest[i] + x - metric * w[i]
+        q = rest[i]
+        z = q + x - metric * w[i]
         moved = -soft[floating](z, l1) / metric + zero
         z = l1 if z > l1 else z
         z = -l1 if z < -l1 else z
         # what has no gradient rests
-        rest[i] = rest[i] if x == zero else z
+        z = q if x == zero else z
         moved = w[i] if x == zero else moved
+        rest[i] = z
         w[i] = drawn[fold_t, floating](&fold, moved, one / metric, i)
 
 # ---- LAMB: hyper = lr, beta1, beta2, eps, weight_decay
