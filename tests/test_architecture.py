@@ -27,7 +27,7 @@ LAYERS = (
     {"cli", "bench", "sklearn", "torch", "dask", "surfaces", "plot"},  # leaves
     {"__init__"},
     {"trainer", "many"},
-    {"solvers", "models", "callbacks", "history", "diagnosis", "checkpoint"},
+    {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explain"},
     {"losses", "penalties", "optimizers", "schedules"},
     {"_arrays", "_component", "_interrupt", "runtime"},
@@ -61,7 +61,7 @@ FRAMEWORKS = {
 LEAVES = LAYERS[1]
 # the classes made to be subclassed, and those that a table's entries share; every other one is final
 ABSTRACT = {"Component", "Loss", "Penalty", "Optimizer", "Schedule", "Callback"}
-SHARED = {"_WithBetas", "_OneByOne", "_OfClasses", "_Strong", "_Separable", "_Bounded"}
+SHARED = {"_WithBetas", "_OneByOne", "_OfClasses", "_Strong", "_Separable", "_Bounded", "_Average"}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 files = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))

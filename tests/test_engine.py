@@ -80,9 +80,12 @@ def test_both_engines_give_the_same_bits(loss_cls, loss_row, optimizer_cls, opti
         assert ran("compiled", *arguments, **options) == ran("python", *arguments, **options)
 
 
+GROUPED = lo.Adam(1e-2, groups={"bias": {"lr": lo.InverseSqrt(0.1, 5), "betas": (0.8, 0.9)}})
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("optimizer", [lo.SGD(1e-2), lo.SGD(1e-2, momentum=0.9), lo.Adam(1e-2)], ids=repr)
+@pytest.mark.parametrize("optimizer", [lo.SGD(1e-2), lo.SGD(1e-2, momentum=0.9), lo.Adam(1e-2), GROUPED], ids=repr)
 @pytest.mark.parametrize(("cls", "row"), PENALTIES)
 def test_both_engines_give_the_same_bits_under_every_penalty(cls, row, optimizer, dtype, shape):
     rng, options = np.random.default_rng(3), dict(SHAPES[shape])
@@ -129,7 +132,7 @@ def test_both_engines_give_the_same_on_csr(loss, k, d, each, dtype, index, canon
     y = rng.integers(0, max(k, 2), N)
     rate = lo.CosineAnnealing(0.1, 200)
     for optimizer in (
-        lo.SGD(rate),
+        lo.SGD(rate, groups={"bias": {"lr": 0.01}}),
         lo.SGD(0.1, weight_decay=0.1),
         lo.Adam(0.01),
         lo.Adagrad(rate),

@@ -473,7 +473,7 @@ def test_state_has_torchs_names_and_is_a_copy(cls, row):
         name for name, x in judge.state[tensors[0]].items() if name not in ("step", "mu_product") and x is not None
     }
     opt, params = row.make(cls), arrays()
-    assert opt.state_dict() == {"steps": 0, "state": {}}
+    assert opt.state_dict() == {"steps": 0, "lr_scale": 1.0, "state": {}}
     walk(opt, params, 3)
     state = opt.state_dict()
     assert state["steps"] == 3
@@ -497,7 +497,7 @@ def test_reset_makes_a_new_start(cls, row):
     opt = row.make(cls)
     walk(opt, arrays(), 5, max_norm=1.0)
     opt.reset()
-    assert (opt.steps, opt.grad_norm, opt.state_dict()) == (0, None, {"steps": 0, "state": {}})
+    assert (opt.steps, opt.grad_norm, opt.state_dict()) == (0, None, {"steps": 0, "lr_scale": 1.0, "state": {}})
     assert_same(walk(opt, arrays(), 5), walk(row.make(cls), arrays(), 5))
     opt.reset()
     walk(opt, np.ones((3, 4)), 2)  # and other shapes
@@ -514,6 +514,7 @@ def test_reset_makes_a_new_start(cls, row):
             "state_dict: Adam keeps ['exp_avg', 'exp_avg_sq'], got ['momentum_buffer'] for 'weight'",
         ),
         ({"steps": "many", "state": {}}, "many"),
+        ({"steps": 1, "lr_scale": -1, "state": {}}, "'lr_scale' must be finite and not negative, got -1"),
     ],
     ids=lambda x: "",
 )
@@ -540,7 +541,7 @@ def test_a_refused_step_leaves_no_trace():
     opt, w = lo.Adam(lr=0.1), np.ones(4)
     with pytest.raises(ValueError, match=re.escape("the gradient of params must have its shape (3,)")):
         opt.step(np.ones(3), np.ones(2))
-    assert opt.state_dict() == {"steps": 0, "state": {}}
+    assert opt.state_dict() == {"steps": 0, "lr_scale": 1.0, "state": {}}
     opt.step(w, np.ones(4))
     assert_allclose(w, 0.9)
 
@@ -889,3 +890,93 @@ def test_nadams_product_is_that_of_the_updates_done():
         trainer.fit(X, y, epochs=2)
         ends.append(trainer.model.params["weight"].tobytes())
     assert ends[0] == ends[1]
+
+
+# ---- groups
+
+
+GROUPS = {"*.bias": {"lr": 0.003}, "1.*": {"lr": 0.05, "weight_decay": 0.3}, "bias": {}}
+
+
+def own_groups(cls):
+    """GROUPS as this class has them, and what they come to for each array of SHAPES."""
+    groups = {p: {k: v for k, v in numbers.items() if cls is not lo.FTRL or k == "lr"} for p, numbers in GROUPS.items()}
+    return groups, {"weight": {}, "bias": {}, "1.weight": groups["1.*"], "1.bias": groups["*.bias"]}
+
+
+@each_row
+def test_groups_are_torchs(cls, row):
+    torch, judge, tensors = torch_twin(cls, row, np.float64)
+    groups, numbers = own_groups(cls)
+    judge = type(judge)(
+        [{"params": [tensor], **numbers[name]} for name, tensor in zip(SHAPES, tensors, strict=True)], **row.kwargs
+    )
+    opt, params = row.make(cls, groups=groups), arrays()
+    for t in range(50):
+        grads = arrays(seed=t + 1)
+        for tensor, g in zip(tensors, grads.values(), strict=True):
+            tensor.grad = torch.tensor(g)
+        judge.step()
+        opt.step(params, grads)
+    assert_near(params, tensors, np.float64)
+
+
+@each_row
+def test_a_group_is_an_optimizer_of_its_own(cls, row):
+    groups, numbers = own_groups(cls)
+    schedule = lo.ExponentialDecay(0.05, 0.1)
+    groups["1.*"], numbers["1.weight"] = ({**x, "lr": schedule} for x in (groups["1.*"], numbers["1.weight"]))
+    penalty = lo.ElasticNet(0.1, 0.5) if row.sparse else lo.L2(0.1)
+    opt, params = row.make(cls, groups=groups), arrays()
+    alone = {name: row.make(cls, **more) for name, more in numbers.items()}
+    apart = arrays()
+    for t in range(10):
+        if t == 5:
+            opt = pickle.loads(pickle.dumps(opt))
+        opt.lr_scale = 0.5 if t > 7 else 1.0
+        grads = arrays(seed=t)
+        opt.step(params, grads, penalty)
+        for name, own in alone.items():
+            own.lr_scale = opt.lr_scale
+            own.step({name: apart[name]}, {name: grads[name]}, penalty)
+    assert_same(params, apart)
+
+
+def test_the_first_pattern_that_matches_counts():
+    params = {"a.bias": np.zeros(1), "b.bias": np.zeros(1), "A.bias": np.zeros(1), "b[0]": np.zeros(1)}
+    opt = lo.SGD(1.0, groups={"a*": {"lr": 2.0}, "*.bias": {"lr": 3.0}, "?[[]0]": {"lr": 4.0}})
+    opt.step(params, {name: [-1.0] for name in params})
+    assert {name: x[0] for name, x in params.items()} == {"a.bias": 2, "b.bias": 3, "A.bias": 3, "b[0]": 4}
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: lo.SGD(groups=[]), TypeError, "SGD: groups must be a dict from patterns of names to dicts, got []"),
+        (lambda: lo.SGD(groups={"a": 1}), TypeError, "SGD: groups must be a dict from patterns of names to dicts"),
+        (lambda: lo.SGD(groups={"a": {"alpha": 1}}), ValueError, "SGD: groups['a'] has 'alpha', which is no hyper"),
+        (lambda: lo.SGD(groups={"a": {"groups": {}}}), ValueError, "SGD: groups['a'] has 'groups', which is no hyper"),
+        (lambda: lo.SGD(groups={"a": {"lr": -1}}), ValueError, "groups['a']: SGD: lr must not be negative, got -1"),
+        (lambda: lo.SGD(groups={"a": {"momentum": 0.9}}), ValueError, "groups['a'] needs another state: momentum"),
+        (lambda: lo.Adam(groups={"a": {"amsgrad": True}}), ValueError, "groups['a'] needs another state: amsgrad"),
+        (lambda: lo.FTRL(groups={"a": {"lr_power": -1}}), ValueError, "groups['a'] needs another state: lr_power"),
+        (
+            lambda: lo.Adagrad(groups={"a": {"initial_accumulator_value": 1}}),
+            ValueError,
+            "groups['a'] needs another state: initial_accumulator_value",
+        ),
+    ],
+)
+def test_groups_that_make_no_sense(make, error, text):
+    with pytest.raises(error, match=re.escape(text)):
+        make()
+
+
+def test_groups_need_names_that_they_match():
+    opt, w = lo.SGD(groups={"w*": {"lr": 1}, "b": {"lr": 2}}), np.ones(2)
+    with pytest.raises(ValueError, match="params must be a dict: groups goes by their names"):
+        opt.step(w, w.copy())
+    with pytest.raises(ValueError, match=re.escape("params has no name that groups['b'] matches, of w, wb")):
+        opt.step({"w": w, "wb": np.ones(1)}, {"w": w.copy(), "wb": np.ones(1)})
+    assert (w == 1).all()
+    assert opt.steps == 0

@@ -7,6 +7,7 @@ import itertools
 import pickle
 import re
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -925,3 +926,77 @@ def test_gradients_of_another_type_count_as_they_are():
     X, y = np.array([[1, 0], [0, 2]], "f4"), np.array([-3, -2], "f4")
     history = lo.Trainer(Own(), lo.MSE(), lo.SGD(lr=1e-3), batch_size=None).fit(X, y)
     np.testing.assert_allclose(history["grad_norm"], [np.sqrt(8**2 + 4**2 + 8**2)], rtol=1e-6)
+
+
+# ---- reduction on a plateau
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_reductions_are_torchs(seed):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(seed)
+    values = np.round(rng.standard_normal(60).cumsum() * 2 + np.linspace(20, 0, 60), 1)
+    values[rng.integers(0, 60, 5)] = NAN
+    options = {"factor": 0.5, "patience": int(rng.integers(1, 5)), "cooldown": int(rng.integers(0, 4))}
+    options |= {"min_delta": float(rng.integers(0, 3)), "min_lr": float(rng.choice([0.0, 0.02]))}
+    parameter = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    torchs = torch.optim.SGD([parameter], lr=0.1)
+    judge = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        torchs, factor=0.5, patience=options["patience"] - 1, threshold=options["min_delta"], threshold_mode="abs",
+        cooldown=options["cooldown"], min_lr=options["min_lr"], eps=0,
+    )  # fmt: skip
+    rates = []
+    for value in values:
+        rates.append(torchs.param_groups[0]["lr"])
+        judge.step(value**2)
+    plateau, optimizer, ours = lo.ReduceOnPlateau(**options), lo.SGD(lr=0.1), []
+    plateau.trainer = types.SimpleNamespace(optimizer=optimizer)
+    for epoch, value in enumerate(values):
+        ours.append(0.1 * optimizer.lr_scale)
+        plateau.on_epoch_end(epoch, {"val_loss": value**2, "lr": ours[-1]})
+    np.testing.assert_allclose(ours, rates, 1e-12)
+    assert len(set(rates)) - 1 <= plateau.reductions <= len(set(rates))
+
+
+@pytest.mark.parametrize("engine", ["python", "compiled"])
+def test_reductions_multiply_schedules_of_every_group_and_survive_a_pickle(engine):
+    X, y = np.ones((8, 2)), np.arange(8.0)
+    schedule = lo.Cyclic(0.01, 0.05, up=4)
+    optimizer = lo.SGD(schedule, groups={"bias": {"lr": 0.001}})
+    plateau = lo.ReduceOnPlateau(0.5, patience=2, min_delta=1e9, monitor="train_loss", min_lr=1e-3)
+    trainer = lo.Trainer(lo.Linear(2), lo.MSE(), optimizer, batch_size=None, engine=engine, callbacks=[plateau])
+    trainer.fit(X, y, epochs=3)
+    # the first epoch is always an improvement on nothing
+    again = pickle.loads(pickle.dumps(trainer))
+    for one in (trainer, again):
+        one.fit(X, y, epochs=5)
+        scales = np.array([1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25])
+        assert one.history["lr"] == pytest.approx(schedule(np.arange(8)) * scales)
+        assert one.optimizer.lr_scale == 0.125
+    assert trainer.model.params["bias"].tobytes() == again.model.params["bias"].tobytes()
+    trainer.optimizer.reset()
+    assert trainer.optimizer.lr_scale == 1
+
+
+def test_a_reduction_stops_at_min_lr():
+    plateau = lo.ReduceOnPlateau(0.1, patience=1, min_delta=1e9, monitor="train_loss", min_lr=0.03)
+    trainer = lo.Trainer(lo.Linear(2), lo.MSE(), lo.SGD(lr=lo.Join([0.1, 0.0, 0.01], [4, 6])), callbacks=[plateau])
+    history = trainer.fit(np.zeros((4, 2)), np.zeros(4), epochs=9)
+    # at a rate of 0, and at one below already, there is nothing to reduce
+    assert history["lr"] == pytest.approx([0.1, 0.1, 0.03, 0.03, 0, 0, 0.003, 0.003, 0.003])
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"factor": 1}, "factor must lie between 0 and 1, got 1"),
+        ({"factor": "a"}, "factor must lie between 0 and 1, got 'a'"),
+        ({"patience": 0}, "patience must be a whole number, 1 or more, got 0"),
+        ({"cooldown": 1.5}, "cooldown must be a whole number, 0 or more, got 1.5"),
+        ({"min_delta": -1}, "min_delta must be finite and not negative, got -1"),
+        ({"min_lr": NAN}, "min_lr must be finite and not negative, got nan"),
+    ],
+)
+def test_plateaus_that_make_no_sense(options, text):
+    with pytest.raises(ValueError, match=f"ReduceOnPlateau: {text}"):
+        lo.ReduceOnPlateau(**options)

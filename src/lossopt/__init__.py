@@ -4,7 +4,8 @@ What the tables hold is listed where it is defined, in `__all__` of its module; 
 """
 
 from lossopt import losses, optimizers, penalties, schedules
-from lossopt.callbacks import Callback, EarlyStopping
+from lossopt.averages import EMA, Polyak
+from lossopt.callbacks import Callback, EarlyStopping, ReduceOnPlateau
 from lossopt.history import History
 from lossopt.losses import *
 from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
@@ -19,6 +20,7 @@ from lossopt.trainer import Trainer
 __version__ = "0.1.0"
 
 __all__ = [
+    "EMA",
     "MLP",
     "Callback",
     "CrossValidation",
@@ -28,6 +30,8 @@ __all__ = [
     "Linear",
     "Model",
     "Objective",
+    "Polyak",
+    "ReduceOnPlateau",
     "Trainer",
     "check_gradient",
     "cross_validate",

@@ -52,6 +52,27 @@ class Callback(Component):
         """After the update; ``logs["loss"]`` is the mean over its rows, by the parameters before it."""
 
 
+def _watched(owner: Callback, monitor: str, logs: dict[str, float]) -> float:
+    """The number of a curve, which must be there."""
+    if monitor not in logs:
+        raise ValueError(
+            f"{type(owner).__name__}: monitor={monitor!r} is not recorded; this fit records {', '.join(logs)}"
+            + (" (val_loss needs validation=)" if monitor == "val_loss" else "")
+        )
+    return logs[monitor]
+
+
+def _limits(owner: Callback, least: float = 0, **numbers: Any) -> None:
+    """Counts are whole and not below `least`, other numbers finite and not negative."""
+    for name, x in numbers.items():
+        whole = name in ("patience", "cooldown")
+        kinds = (int, np.integer) if whole else (int, float, np.number)
+        low = least if name == "patience" else 0
+        if isinstance(x, bool) or not isinstance(x, kinds) or not low <= x < np.inf:
+            wanted = f"a whole number, {low} or more" if whole else "finite and not negative"
+            raise ValueError(f"{type(owner).__name__}: {name} must be {wanted}, got {x!r}")
+
+
 class EarlyStopping(Callback):
     """End training when a curve has stopped improving, and go back to the best epoch.
 
@@ -81,10 +102,7 @@ class EarlyStopping(Callback):
     def __init__(
         self, patience: int = 10, min_delta: float = 0.0, monitor: str = "val_loss", restore_best: bool = True
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)) or patience < 0:
-            raise ValueError(f"EarlyStopping: patience must be a whole number, 0 or more, got {patience!r}")
-        if not isinstance(min_delta, (int, float, np.number)) or not 0 <= min_delta < np.inf:
-            raise ValueError(f"EarlyStopping: min_delta must be finite and not negative, got {min_delta!r}")
+        _limits(self, patience=patience, min_delta=min_delta)
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor
@@ -106,13 +124,9 @@ class EarlyStopping(Callback):
                 params[name][...] = x
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        if self.monitor not in logs:
-            raise ValueError(
-                f"EarlyStopping: monitor={self.monitor!r} is not recorded; this fit records {', '.join(logs)}"
-                + (" (val_loss needs validation=)" if self.monitor == "val_loss" else "")
-            )
-        if logs[self.monitor] < self.best - self.min_delta:
-            self.best, self.best_epoch, self._bad = logs[self.monitor], epoch, 0
+        value = _watched(self, self.monitor, logs)
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch, self._bad = value, epoch, 0
             if self.restore_best:
                 self._params = {name: x.copy() for name, x in self.trainer.model.params.items()}
             return
@@ -129,4 +143,94 @@ class EarlyStopping(Callback):
 
     def __reduce__(self) -> tuple[Any, ...]:
         names = ("best", "best_epoch", "_params", "_running", "_bad")
+        return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in names}
+
+
+class ReduceOnPlateau(Callback):
+    """Multiply the learning rate by a factor when a curve has stopped improving, whatever its schedule says.
+
+    It sets ``optimizer.lr_scale``, which multiplies the lr of every group after its schedule: so it composes with all.
+
+    Parameters
+    ----------
+    factor : float in (0, 1)
+    patience : int, positive
+        So many epochs in a row without improvement make a reduction, and are counted anew after it.
+    min_delta : float
+        An improvement is a value below the best by more than this. NaN never improves.
+    monitor : str
+        A key of History.
+    cooldown : int
+        So many epochs after a reduction are not counted.
+    min_lr : float
+        No reduction takes the lr of the last update below it.
+
+    Attributes
+    ----------
+    best : float
+    reductions : int
+        In this fit.
+
+    Notes
+    -----
+    Keras's names and counting (torch's ``ReduceLROnPlateau(patience=p)`` waits for p + 1 epochs); the cooldown is
+    torch's, whole epochs. The rate stays reduced in later fits, until ``optimizer.lr_scale = 1``.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> X, y = np.ones((4, 1)), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> opt = lo.SGD(lr=lo.Warmup(0.1, 3))
+    >>> plateau = lo.ReduceOnPlateau(patience=2, monitor="train_loss")
+    >>> history = lo.Trainer(lo.Linear(1), lo.MSE(), opt, batch_size=None, callbacks=[plateau]).fit(X, y, epochs=80)
+    >>> history["lr"][5], plateau.reductions > 0, opt.lr_scale < 1
+    (0.1, True, True)
+    """
+
+    def __init__(
+        self,
+        factor: float = 0.1,
+        patience: int = 10,
+        min_delta: float = 1e-4,
+        monitor: str = "val_loss",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        if isinstance(factor, bool) or not isinstance(factor, (int, float, np.number)) or not 0 < factor < 1:
+            raise ValueError(f"ReduceOnPlateau: factor must lie between 0 and 1, got {factor!r}")
+        _limits(self, 1, patience=patience, min_delta=min_delta, cooldown=cooldown, min_lr=min_lr)
+        self.factor = factor
+        self.patience = patience
+        self.min_delta = min_delta
+        self.monitor = monitor
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self.on_train_begin()
+
+    def on_train_begin(self) -> None:
+        self.best = np.inf
+        self.reductions = 0
+        self._bad = 0
+        self._cooling = 0
+
+    def on_train_resume(self) -> None:
+        pass
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        value = _watched(self, self.monitor, logs)
+        improved = value < self.best - self.min_delta
+        self.best = value if improved else self.best
+        self._bad = 0 if improved or self._cooling else self._bad + 1
+        self._cooling = max(0, self._cooling - 1)
+        lr = logs["lr"]
+        if self._bad < self.patience:
+            return
+        self._bad, self._cooling = 0, self.cooldown
+        # no lr: no update has been made, or the schedule is at 0
+        if lr > self.min_lr:
+            self.trainer.optimizer.lr_scale *= max(self.factor, self.min_lr / lr)
+            self.reductions += 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        names = ("best", "reductions", "_bad", "_cooling")
         return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in names}

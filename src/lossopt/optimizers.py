@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from itertools import accumulate
 from math import prod
 from operator import mul
@@ -38,6 +39,7 @@ __all__ = [
 Array = NDArray[Any]
 Params = ArrayLike | list[Array] | tuple[Array, ...] | Mapping[str, Array]
 Number = float | Schedule
+Groups = Mapping[str, Mapping[str, Any]]
 
 
 def _checked(owner: Component, **limits: tuple[Any, float, float]) -> None:
@@ -68,7 +70,7 @@ def _unpenalized(name: str) -> bool:
 class _Bound:
     """The arrays of a training run: the objects, their memory, and the state tied to their shapes."""
 
-    def __init__(self, params: Params, kinds: tuple[str, ...], initial: float) -> None:
+    def __init__(self, params: Params, kinds: tuple[str, ...], initial: float, patterns: list[str]) -> None:
         given = _named(params, "params")
         self.keys = tuple(params) if isinstance(params, Mapping) else None
         self.names = list(given)
@@ -84,10 +86,20 @@ class _Bound:
         if shared is not None:
             first, second = (self._label(self.names[i]) for i in shared)
             raise ValueError(f"{first} overlaps {second}: each parameter needs memory of its own")
-        # the settings there are, and which one each array has; so far, whether the penalty acts
-        penalized = [self.keys is None or not _unpenalized(name) for name in self.names]
-        self.settings = list(dict.fromkeys(penalized))
-        self.which = np.array([self.settings.index(x) for x in penalized], dtype=np.int64)
+        if patterns and self.keys is None:
+            raise ValueError("params must be a dict: groups goes by their names")
+        if odd := [p for p in patterns if not any(fnmatchcase(name, p) for name in self.names)]:
+            raise ValueError(f"params has no name that groups[{odd[0]!r}] matches, of {', '.join(self.names)}")
+        # the settings there are: a group (0: none, the optimizer's own numbers), and whether the penalty acts there
+        each = [
+            (
+                next((i + 1 for i, p in enumerate(patterns) if fnmatchcase(name, p)), 0),
+                self.keys is None or not _unpenalized(name),
+            )
+            for name in self.names
+        ]
+        self.settings = sorted(set(each))
+        self.which = np.array([self.settings.index(x) for x in each], dtype=np.int64)
         self.closed: tuple[Penalty | None, list[Any] | None] = (None, None)
         # a single array, which need not be looked for
         self.alone = self.given[0] if self.keys is None and self.names == ["params"] else None
@@ -101,7 +113,7 @@ class _Bound:
         """How this penalty closes each array's step, where a soft threshold does not."""
         if self.closed[0] is not penalty:
             made = [
-                penalty._closing(self._label(name), x) if penalty is not None and self.settings[j] else None
+                penalty._closing(self._label(name), x) if penalty is not None and self.settings[j][1] else None
                 for name, x, j in zip(self.names, self.arrays, self.which, strict=True)
             ]
             self.closed = penalty, made if any(x is not None for x in made) else None
@@ -180,19 +192,59 @@ class Optimizer(Component, ABC):
         Updates done.
     grad_norm : float or None
         The global norm of the data gradient at the last step that was given `max_norm`, before clipping.
+    lr_scale : float
+        What multiplies every lr, scheduled or not, of every group; 1, until somebody sets it (see ReduceOnPlateau).
+
+    Notes
+    -----
+    `groups`, of every optimizer, gives arrays hyperparameters of their own, by name:
+    ``groups={"*.bias": {"weight_decay": 0}, "0.*": {"lr": 1e-4}}`` for parameters given as a dict. Patterns are those
+    of shells, matched by upper and lower case; the first that matches counts, and what it does not say is the
+    optimizer's own.
     """
 
     _below_one: ClassVar[tuple[int, ...]] = (1, 2)  # places in `_hyper` of what must stay below 1
 
-    def __init__(self) -> None:
+    def __init__(self, groups: Groups | None) -> None:
+        self.groups = groups
         # fixed here: the kernel and the state that it expects belong together
         self._state_names = self._kinds()
-        self._kernel = self._make_kernel()
+        self._kernel = self._family()()
+        self._patterns, self._parts = self._split(groups)
         self.reset()
 
     @abstractmethod
-    def _make_kernel(self) -> Any:
-        """The kernel, made once."""
+    def _family(self) -> Any:
+        """What makes the kernel."""
+
+    def _split(self, groups: Groups | None) -> tuple[list[str], list[Optimizer]]:
+        """The patterns, and for each an optimizer that knows, and has checked, the numbers of its group."""
+        if groups is None:
+            return [], []
+        who = type(self).__name__
+        if not isinstance(groups, Mapping) or not all(isinstance(x, Mapping) for x in groups.values()):
+            raise TypeError(f"{who}: groups must be a dict from patterns of names to dicts, got {groups!r}")
+        own, parts = self._arguments() | {"groups": None}, []
+        for pattern, numbers in groups.items():
+            if odd := [name for name in numbers if name not in own or name == "groups"]:
+                raise ValueError(f"{who}: groups[{pattern!r}] has {odd[0]!r}, which is no hyperparameter")
+            try:
+                part = type(self)(**own | dict(numbers))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"groups[{pattern!r}]: {error}") from None
+            same = part._family() is self._family() and part._state_names == self._state_names
+            if not same or part._initial() != self._initial():
+                raise ValueError(
+                    f"{who}: groups[{pattern!r}] needs another state: {', '.join(numbers)} must suit the rest"
+                )
+            parts.append(part)
+        return list(groups), parts
+
+    def _grouped(self) -> list[Optimizer]:
+        """Who knows the numbers of each group, all where this one stands."""
+        for part in self._parts:
+            part.steps, part.lr_scale = self.steps, self.lr_scale
+        return [self, *self._parts]
 
     @abstractmethod
     def _hyper(self) -> tuple[Number | bool, ...]:
@@ -203,8 +255,9 @@ class Optimizer(Component, ABC):
         """The names of the state arrays a parameter has, torch's."""
 
     def reset(self) -> None:
-        """Forget moments and step count."""
+        """Forget moments, step count and lr_scale."""
         self.steps = 0
+        self.lr_scale = 1.0
         self.grad_norm: float | None = None
         self._bound: _Bound | None = None
         self._loaded: dict[str, dict[str, Array]] | None = None
@@ -263,11 +316,9 @@ class Optimizer(Component, ABC):
                     raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
-        hyper: tuple[Any, ...] = self._hyper()
-        if not abi.plain(hyper) and any(isinstance(h, Schedule) for h in hyper):
-            hyper = tuple(self._hypers(np.array([t], dtype=np.float64))[0].tolist())
+        hypers = [part._now(t) for part in self._grouped()]
         acts = (0.0, 0.0) if penalty is None else penalty._coefficients(t)
-        settings = tuple(hyper + (acts if penalized else (0.0, 0.0)) for penalized in bound.settings)
+        settings = tuple(hypers[group] + (acts if penalized else (0.0, 0.0)) for group, penalized in bound.settings)
         closings = bound.closings(penalty)
         self._refuse(acts[0] != 0, closings is not None)
         scale, norm = 1.0, 0.0
@@ -292,7 +343,14 @@ class Optimizer(Component, ABC):
             np.inf if clip_value is None else clip_value,
             closings,
         )
-        return hyper
+        return settings[0] if settings else hypers[0]
+
+    def _now(self, t: float) -> tuple[Any, ...]:
+        """The hyperparameters of an update at t."""
+        hyper: tuple[Any, ...] = self._hyper()
+        if not abi.plain(hyper) and any(isinstance(h, Schedule) for h in hyper):
+            return tuple(self._hypers(np.array([t], dtype=np.float64))[0].tolist())
+        return hyper if self.lr_scale == 1 else (hyper[0] * self.lr_scale, *hyper[1:])
 
     def _refuse(self, kink: bool, closed: bool) -> None:
         """Raise where a penalty's L1 part, or one that closes a step by itself, cannot act after this update."""
@@ -304,11 +362,12 @@ class Optimizer(Component, ABC):
     def _table(self, t: Array, penalty: Penalty | None) -> Array:
         """The settings of the updates at the given t of the arrays at hand, a row each, lr first."""
         assert self._bound is not None
-        hyper = self._hypers(t)
-        table = np.zeros((len(t), len(self._bound.settings), hyper.shape[1] + 2))
-        table[:, :, :-2] = hyper[:, None]
-        if penalty is not None:
-            table[:, self._bound.settings, -2:] = penalty._table(t)[:, None]
+        hypers = [part._hypers(t) for part in self._grouped()]
+        table = np.zeros((len(t), len(self._bound.settings), hypers[0].shape[1] + 2))
+        for i, (group, penalized) in enumerate(self._bound.settings):
+            table[:, i, :-2] = hypers[group]
+            if penalty is not None and penalized:
+                table[:, i, -2:] = penalty._table(t)
         return table.reshape(len(t), -1)
 
     def _hypers(self, t: Array) -> Array:
@@ -320,12 +379,13 @@ class Optimizer(Component, ABC):
             below = 1.0 if i in self._below_one else np.inf
             if isinstance(hyper, Schedule) and not ((table[:, i] >= 0) & (table[:, i] < below)).all():
                 raise ValueError(f"{type(self).__name__}: {hyper!r} must stay in [0, {below:g}) as a hyperparameter")
+        table[:, 0] *= self.lr_scale
         return table
 
     def _bound_to(self, params: Params) -> _Bound:
         if self._bound is not None and self._bound.holds(params):
             return self._bound
-        new = _Bound(params, self._state_names, self._initial())
+        new = _Bound(params, self._state_names, self._initial(), self._patterns)
         # other arrays than last time go on with the same state, where their shapes allow
         before = self._states() if self._bound is not None else self._loaded
         if before is not None:
@@ -369,11 +429,12 @@ class Optimizer(Component, ABC):
         Returns
         -------
         dict
-            ``{"steps": int, "state": {parameter: {name: array}}}``. A parameter goes by its key in a dict, by
-            ``params[i]`` in a list, and by ``params`` alone; the names are torch's, such as ``exp_avg``.
+            ``{"steps": int, "lr_scale": float, "state": {parameter: {name: array}}}``. A parameter goes by its key
+            in a dict, by ``params[i]`` in a list, and by ``params`` alone; the names are torch's, such as ``exp_avg``.
         """
         return {
             "steps": self.steps,
+            "lr_scale": self.lr_scale,
             "state": {k: {n: a.copy() for n, a in v.items()} for k, v in self._states().items()},
         }
 
@@ -389,7 +450,7 @@ class Optimizer(Component, ABC):
         ValueError
             It is not a state of this optimizer.
         """
-        if set(state_dict) != {"steps", "state"}:
+        if set(state_dict) - {"lr_scale"} != {"steps", "state"}:
             raise ValueError(f"state_dict must have the keys 'steps' and 'state', got {sorted(map(str, state_dict))}")
         for name, arrays in state_dict["state"].items():
             if set(arrays) != set(self._state_names):
@@ -400,8 +461,11 @@ class Optimizer(Component, ABC):
         steps = state_dict["steps"]
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
             raise ValueError(f"state_dict: 'steps' must be a whole number, 0 or more, got {steps!r}")
+        scale = state_dict.get("lr_scale", 1.0)
+        if isinstance(scale, bool) or not isinstance(scale, (int, float, np.number)) or not 0 <= scale < np.inf:
+            raise ValueError(f"state_dict: 'lr_scale' must be finite and not negative, got {scale!r}")
         self.reset()
-        self.steps = int(steps)
+        self.steps, self.lr_scale = int(steps), float(scale)
         if state_dict["state"]:
             self._loaded = {k: {n: np.array(a) for n, a in v.items()} for k, v in state_dict["state"].items()}
 
@@ -427,6 +491,8 @@ class SGD(Optimizer):
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient of every array.
     nesterov : bool
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -450,6 +516,7 @@ class SGD(Optimizer):
         dampening: Number = 0,
         weight_decay: Number = 0,
         nesterov: bool = False,
+        groups: Groups | None = None,
     ) -> None:
         _checked(self, lr=(lr, 0, np.inf), momentum=(momentum, 0, 1), dampening=(dampening, 0, 1))
         _checked(self, weight_decay=(weight_decay, 0, np.inf))
@@ -460,10 +527,10 @@ class SGD(Optimizer):
         self.dampening = dampening
         self.weight_decay = weight_decay
         self.nesterov = nesterov
-        super().__init__()
+        super().__init__(groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.momentum_update() if self._state_names else _kernels.updates.sgd_update()
+    def _family(self) -> Any:
+        return _kernels.updates.momentum_update if self._state_names else _kernels.updates.sgd_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.momentum, self.dampening, self.weight_decay, self.nesterov
@@ -489,6 +556,8 @@ class Adam(Optimizer):
         ``weight_decay * w`` joins the gradient before the moments. AdamW is the decoupled form.
     amsgrad : bool
         v_hat is made of the largest v there was (Reddi et al. 2018); the correction comes after, as torch's.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -511,6 +580,7 @@ class Adam(Optimizer):
         eps: Number = 1e-8,
         weight_decay: Number = 0,
         amsgrad: bool = False,
+        groups: Groups | None = None,
     ) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
@@ -518,10 +588,10 @@ class Adam(Optimizer):
         self.weight_decay = weight_decay
         self.amsgrad = bool(amsgrad)
         _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
-        super().__init__()
+        super().__init__(groups)
 
-    def _make_kernel(self) -> Any:
-        return (_kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update)()
+    def _family(self) -> Any:
+        return _kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, *self.betas, self.eps, self.weight_decay, False
@@ -541,6 +611,8 @@ class AdamW(Optimizer):
         Never seen by the moments.
     amsgrad : bool
         As Adam's.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -563,6 +635,7 @@ class AdamW(Optimizer):
         eps: Number = 1e-8,
         weight_decay: Number = 1e-2,
         amsgrad: bool = False,
+        groups: Groups | None = None,
     ) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
@@ -570,10 +643,10 @@ class AdamW(Optimizer):
         self.weight_decay = weight_decay
         self.amsgrad = bool(amsgrad)
         _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
-        super().__init__()
+        super().__init__(groups)
 
-    def _make_kernel(self) -> Any:
-        return (_kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update)()
+    def _family(self) -> Any:
+        return _kernels.updates.amsgrad_update if self.amsgrad else _kernels.updates.adam_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, *self.betas, self.eps, self.weight_decay, True
@@ -600,6 +673,8 @@ class RMSprop(Optimizer):
         lr stands outside the velocity, as torch's; Keras and optax multiply by it before.
     centered : bool
         Take the square of the gradients' mean off v: their variance, not below 0.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -624,6 +699,7 @@ class RMSprop(Optimizer):
         weight_decay: Number = 0,
         momentum: Number = 0,
         centered: bool = False,
+        groups: Groups | None = None,
     ) -> None:
         _checked(self, lr=(lr, 0, np.inf), alpha=(alpha, 0, 1), eps=(eps, 0, np.inf))
         _checked(self, weight_decay=(weight_decay, 0, np.inf), momentum=(momentum, 0, 1))
@@ -633,15 +709,15 @@ class RMSprop(Optimizer):
         self.weight_decay = weight_decay
         self.momentum = momentum
         self.centered = bool(centered)
-        super().__init__()
+        super().__init__(groups)
 
     _below_one = (1, 4)
 
-    def _make_kernel(self) -> Any:
+    def _family(self) -> Any:
         family, moves = _kernels.updates, "momentum_buffer" in self._state_names
         if self.centered:
-            return family.rmsprop_both_update() if moves else family.rmsprop_centered_update()
-        return family.rmsprop_momentum_update() if moves else family.rmsprop_update()
+            return family.rmsprop_both_update if moves else family.rmsprop_centered_update
+        return family.rmsprop_momentum_update if moves else family.rmsprop_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.alpha, self.eps, self.weight_decay, self.momentum
@@ -666,6 +742,8 @@ class Adagrad(Optimizer):
         What s begins with. torch's 0; Keras's and optax's is 0.1.
     eps : float or Schedule
         Outside the square root, as torch's; Keras's and optax's 1e-7 stands inside.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -688,6 +766,7 @@ class Adagrad(Optimizer):
         weight_decay: Number = 0,
         initial_accumulator_value: float = 0,
         eps: Number = 1e-10,
+        groups: Groups | None = None,
     ) -> None:
         _checked(self, lr=(lr, 0, np.inf), lr_decay=(lr_decay, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
         _checked(self, eps=(eps, 0, np.inf))
@@ -699,12 +778,12 @@ class Adagrad(Optimizer):
         self.weight_decay = weight_decay
         self.initial_accumulator_value = initial_accumulator_value
         self.eps = eps
-        super().__init__()
+        super().__init__(groups)
 
     _below_one = ()
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.adagrad_update()
+    def _family(self) -> Any:
+        return _kernels.updates.adagrad_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.lr_decay, self.weight_decay, self.eps
@@ -730,6 +809,8 @@ class Adadelta(Optimizer):
         Inside both square roots, as everywhere.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -746,19 +827,26 @@ class Adadelta(Optimizer):
     array([-0.003162])
     """
 
-    def __init__(self, lr: Number = 1.0, rho: Number = 0.9, eps: Number = 1e-6, weight_decay: Number = 0) -> None:
+    def __init__(
+        self,
+        lr: Number = 1.0,
+        rho: Number = 0.9,
+        eps: Number = 1e-6,
+        weight_decay: Number = 0,
+        groups: Groups | None = None,
+    ) -> None:
         _checked(self, lr=(lr, 0, np.inf), rho=(rho, 0, 1), eps=(eps, 0, np.inf))
         _checked(self, weight_decay=(weight_decay, 0, np.inf))
         self.lr = lr
         self.rho = rho
         self.eps = eps
         self.weight_decay = weight_decay
-        super().__init__()
+        super().__init__(groups)
 
     _below_one = (1,)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.adadelta_update()
+    def _family(self) -> Any:
+        return _kernels.updates.adadelta_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.rho, self.eps, self.weight_decay
@@ -770,13 +858,15 @@ class Adadelta(Optimizer):
 class _WithBetas(Optimizer, ABC):
     """lr, betas, eps and weight_decay, which joins the gradient; a first moment and another state."""
 
-    def _made(self, lr: Number, betas: tuple[Number, Number], eps: Number, weight_decay: Number) -> None:
+    def _made(
+        self, lr: Number, betas: tuple[Number, Number], eps: Number, weight_decay: Number, groups: Groups | None
+    ) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
         self.eps = eps
         self.weight_decay = weight_decay
         _checked(self, lr=(lr, 0, np.inf), eps=(eps, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
-        super().__init__()
+        super().__init__(groups)
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, *self.betas, self.eps, self.weight_decay
@@ -798,6 +888,8 @@ class Adamax(_WithBetas):
         Added to each gradient's size, as torch's; Keras adds it to u.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -819,11 +911,12 @@ class Adamax(_WithBetas):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0,
+        groups: Groups | None = None,
     ) -> None:
-        self._made(lr, betas, eps, weight_decay)
+        self._made(lr, betas, eps, weight_decay, groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.adamax_update()
+    def _family(self) -> Any:
+        return _kernels.updates.adamax_update
 
     def _kinds(self) -> tuple[str, ...]:
         return "exp_avg", "exp_inf"
@@ -844,6 +937,8 @@ class NAdam(_WithBetas):
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
     momentum_decay : float or Schedule
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -868,14 +963,15 @@ class NAdam(_WithBetas):
         eps: Number = 1e-8,
         weight_decay: Number = 0,
         momentum_decay: Number = 4e-3,
+        groups: Groups | None = None,
     ) -> None:
         _checked(self, momentum_decay=(momentum_decay, 0, np.inf))
         self.momentum_decay = momentum_decay
         self._product: tuple[int, float] = (0, 1.0)  # of so many mu
-        self._made(lr, betas, eps, weight_decay)
+        self._made(lr, betas, eps, weight_decay, groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.nadam_update()
+    def _family(self) -> Any:
+        return _kernels.updates.nadam_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         # a schedule, so that `_hypers` is asked
@@ -914,6 +1010,8 @@ class RAdam(_WithBetas):
         Added to ``sqrt(v)`` before the correction, as torch's.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -935,11 +1033,12 @@ class RAdam(_WithBetas):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0,
+        groups: Groups | None = None,
     ) -> None:
-        self._made(lr, betas, eps, weight_decay)
+        self._made(lr, betas, eps, weight_decay, groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.radam_update()
+    def _family(self) -> Any:
+        return _kernels.updates.radam_update
 
 
 class Lion(Optimizer):
@@ -953,6 +1052,8 @@ class Lion(Optimizer):
     betas : (b1, b2), floats in [0, 1) or Schedules
     weight_decay : float or Schedule
         Never seen by m; larger than AdamW's by as much as lr is smaller.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -967,15 +1068,21 @@ class Lion(Optimizer):
     array([-0.1,  0.1,  0. ])
     """
 
-    def __init__(self, lr: Number = 1e-4, betas: tuple[Number, Number] = (0.9, 0.99), weight_decay: Number = 0) -> None:
+    def __init__(
+        self,
+        lr: Number = 1e-4,
+        betas: tuple[Number, Number] = (0.9, 0.99),
+        weight_decay: Number = 0,
+        groups: Groups | None = None,
+    ) -> None:
         self.lr = lr
         self.betas = _betas(self, betas)
         self.weight_decay = weight_decay
         _checked(self, lr=(lr, 0, np.inf), weight_decay=(weight_decay, 0, np.inf))
-        super().__init__()
+        super().__init__(groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.lion_update()
+    def _family(self) -> Any:
+        return _kernels.updates.lion_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, *self.betas, self.weight_decay
@@ -1001,6 +1108,8 @@ class LAMB(_WithBetas):
         As Adam's.
     weight_decay : float or Schedule
         Part of r, never seen by the moments.
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -1022,11 +1131,12 @@ class LAMB(_WithBetas):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-6,
         weight_decay: Number = 0,
+        groups: Groups | None = None,
     ) -> None:
-        self._made(lr, betas, eps, weight_decay)
+        self._made(lr, betas, eps, weight_decay, groups)
 
-    def _make_kernel(self) -> Any:
-        return _kernels.updates.lamb_update()
+    def _family(self) -> Any:
+        return _kernels.updates.lamb_update
 
     def _refuse(self, kink: bool, closed: bool) -> None:
         _without_metric(self, kink or closed)
@@ -1048,6 +1158,8 @@ class FTRL(Optimizer):
         Of the sum of all losses so far, not of their mean: as updates add up they weigh less and less, where
         ``step(penalty=)`` keeps its weight. l2 counts without a half, as the penalties do.
     beta : float or Schedule
+    groups : dict of dicts, optional
+        Hyperparameters of their own for arrays by name: see Optimizer.
 
     Notes
     -----
@@ -1066,7 +1178,13 @@ class FTRL(Optimizer):
     """
 
     def __init__(
-        self, lr: Number = 0.1, lr_power: float = -0.5, l1: Number = 0, l2: Number = 0, beta: Number = 0
+        self,
+        lr: Number = 0.1,
+        lr_power: float = -0.5,
+        l1: Number = 0,
+        l2: Number = 0,
+        beta: Number = 0,
+        groups: Groups | None = None,
     ) -> None:
         _checked(self, lr=(lr, 0, np.inf), l1=(l1, 0, np.inf), l2=(l2, 0, np.inf))
         _checked(self, beta=(beta, 0, np.inf))
@@ -1081,12 +1199,12 @@ class FTRL(Optimizer):
         self.l1 = l1
         self.l2 = l2
         self.beta = beta
-        super().__init__()
+        super().__init__(groups)
 
     _below_one = (1,)
 
-    def _make_kernel(self) -> Any:
-        return (_kernels.updates.ftrl_update if self.lr_power == -0.5 else _kernels.updates.ftrl_power_update)()
+    def _family(self) -> Any:
+        return _kernels.updates.ftrl_update if self.lr_power == -0.5 else _kernels.updates.ftrl_power_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
         return self.lr, self.lr_power, self.l1, self.l2, self.beta

@@ -834,6 +834,11 @@ class updates:  # noqa: N801
                 w[...] = _soft(w, real(l1) * gain)
 
     @staticmethod
+    def blend(averages: list[Array], params: list[Array], share: float) -> None:
+        for a, w in zip(averages, params, strict=True):
+            a += a.dtype.type(share) * (w - a)
+
+    @staticmethod
     def norm(arrays: list[Array]) -> float:
         return sqrt(sum(float(np.square(x, dtype=np.float64).sum()) for x in arrays))
 

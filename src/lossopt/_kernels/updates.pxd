@@ -393,6 +393,13 @@ cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t
             gain = reach / scale
         w[i] = drawn[fold_t, floating](&fold, w[i] - (direct * x + ahead * m) / scale, gain, i)
 
+# ---- averages of parameters
+
+cdef inline void toward(Py_ssize_t n, floating* a, const floating* w, double share) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        a[i] = a[i] + <floating>share * (w[i] - a[i])
+
 # ---- RAdam: hyper = lr, beta1, beta2, eps, weight_decay
 
 cdef struct radam_t:

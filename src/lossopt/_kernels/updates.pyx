@@ -253,6 +253,29 @@ def step(Update update not None, Arrays params not None, Arrays grads not None, 
         release(b, 1)
 
 
+cdef void blend_one(Py_ssize_t n, floating* a, const floating* w, double share) noexcept nogil:
+    cdef Py_ssize_t p, pieces = (n + PIECE - 1) // PIECE
+    cdef int workers = threads(n, pieces)
+    if workers == 1:
+        toward[floating](n, a, w, share)
+    else:
+        for p in prange(pieces, num_threads=workers, schedule="static"):
+            toward[floating](min(<Py_ssize_t>PIECE, n - p * PIECE), a + p * PIECE, w + p * PIECE, share)
+
+
+def blend(Arrays averages not None, Arrays params not None, double share):
+    """Every average goes so much of its way to the parameter."""
+    cdef Py_ssize_t i
+    if params.count != averages.count:
+        raise ValueError("averages and params must match")
+    with nogil:
+        for i in range(params.count):
+            if params.itemsize == 8:
+                blend_one[double](params.sizes[i], <double*>averages.data[i], <const double*>params.data[i], share)
+            else:
+                blend_one[float](params.sizes[i], <float*>averages.data[i], <const float*>params.data[i], share)
+
+
 def norm(Arrays arrays not None):
     """The Euclidean norm of all arrays together, in double."""
     cdef sum_t s
