@@ -435,16 +435,23 @@ SCHEDULES: dict[str, list[Schedule]] = {
     "product": [Schedule(args=(lo.CosineAnnealing(lr=0.1, T_max=100), lo.StepDecay(lr=1, step_size=50)))],
 }
 
+RANKINGS: dict[str, list[Row]] = {
+    "pairwise_ranking": [Row({})],
+    "list_net": [Row({})],
+    "lambda_rank": [Row({}), Row({"k": 3})],
+}
+
 TABLES: dict[str, tuple[dict[str, type], dict[str, list[Any]]]] = {
     "losses": (lo.LOSSES, LOSSES),
     "penalties": (lo.PENALTIES, PENALTIES),
     "optimizers": (lo.OPTIMIZERS, OPTIMIZERS),
     "schedules": (lo.SCHEDULES, SCHEDULES),
+    "rankings": (lo.RANKINGS, RANKINGS),
 }
 
 
 def walk(table: str) -> Iterator[tuple[str, type, Any]]:
-    """(label, class, row) for each row of "losses", "penalties", "optimizers" or "schedules"."""
+    """(label, class, row) for each row of "losses", "penalties", "optimizers", "schedules" or "rankings"."""
     classes, rows = TABLES[table]
     for name, cls in classes.items():
         for i, row in enumerate(rows.get(name, ())):

@@ -29,13 +29,15 @@ LAYERS = (
     {"trainer", "many"},
     {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explain"},
-    {"losses", "penalties", "optimizers", "schedules"},
+    {"losses", "custom", "ranking", "penalties", "optimizers", "schedules"},
     {"_arrays", "_component", "_interrupt", "runtime"},
     {"_kernels"},
 )
 # within a line: only these
 BESIDE = {
     ("cli", "bench"),
+    ("custom", "losses"),
+    ("ranking", "losses"),
     ("optimizers", "penalties"),
     ("optimizers", "schedules"),
     ("penalties", "schedules"),
@@ -61,7 +63,17 @@ FRAMEWORKS = {
 LEAVES = LAYERS[1]
 # the classes made to be subclassed, and those that a table's entries share; every other one is final
 ABSTRACT = {"Component", "Loss", "Penalty", "Optimizer", "Schedule", "Callback"}
-SHARED = {"_WithBetas", "_OneByOne", "_OfClasses", "_Strong", "_Separable", "_Bounded", "_Average"}
+SHARED = {
+    "_WithBetas",
+    "_OneByOne",
+    "_OfClasses",
+    "_Strong",
+    "_Separable",
+    "_Bounded",
+    "_Average",
+    "_Outside",
+    "_Ranking",
+}
 
 FILES = sorted(SOURCE.rglob("*.py"))
 files = pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(SOURCE)))
@@ -179,7 +191,8 @@ def test_classes_are_abstract_or_final():
 
 @pytest.mark.parametrize("cls", [lo.Loss, lo.Penalty, lo.Optimizer, lo.Schedule], ids=lambda cls: cls.__name__)
 def test_abstract_classes_make_no_objects(cls):
-    for abstract in {cls, *subclasses(cls)} - set().union(*(table.values() for table, _ in cases.TABLES.values())):
+    tables = (table.values() for table, _ in cases.TABLES.values())
+    for abstract in {cls, *subclasses(cls)} - {lo.CustomLoss}.union(*tables):
         with pytest.raises(TypeError, match="abstract"):
             abstract()
 
@@ -191,7 +204,9 @@ def subclasses(cls):
 
 
 PUBLIC = [getattr(lo, name) for name in lo.__all__ if inspect.isclass(getattr(lo, name))]
-FORMULAS = [cls for table in (lo.LOSSES, lo.PENALTIES, lo.OPTIMIZERS, lo.SCHEDULES) for cls in table.values()]
+FORMULAS = [
+    cls for table in (lo.LOSSES, lo.RANKINGS, lo.PENALTIES, lo.OPTIMIZERS, lo.SCHEDULES) for cls in table.values()
+]
 
 
 @pytest.mark.parametrize("cls", PUBLIC, ids=lambda cls: cls.__name__)
@@ -215,7 +230,9 @@ def test_every_formula_names_its_source(cls):
 
 
 def test_tables_hold_every_final_class():
-    tables = {lo.Loss: lo.LOSSES, lo.Penalty: lo.PENALTIES, lo.Optimizer: lo.OPTIMIZERS, lo.Schedule: lo.SCHEDULES}
+    tables = {lo.Penalty: lo.PENALTIES, lo.Optimizer: lo.OPTIMIZERS, lo.Schedule: lo.SCHEDULES}
+    # a loss that is its user's own is no entry
+    tables[lo.Loss] = lo.LOSSES | lo.RANKINGS | {"": lo.CustomLoss}
     for base, table in tables.items():
         assert {cls for cls in subclasses(base) if cls.__name__ not in SHARED} == set(table.values())
         assert all(getattr(lo, cls.__name__) is cls for cls in table.values())

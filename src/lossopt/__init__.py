@@ -3,9 +3,10 @@
 What the tables hold is listed where it is defined, in `__all__` of its module; the rest is listed here.
 """
 
-from lossopt import losses, optimizers, penalties, schedules
+from lossopt import losses, optimizers, penalties, ranking, schedules
 from lossopt.averages import EMA, Polyak
 from lossopt.callbacks import Callback, EarlyStopping, ReduceOnPlateau
+from lossopt.custom import CustomLoss
 from lossopt.history import History
 from lossopt.losses import *
 from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
@@ -13,6 +14,7 @@ from lossopt.models import MLP, Linear, Model
 from lossopt.objective import Objective, check_gradient
 from lossopt.optimizers import *
 from lossopt.penalties import *
+from lossopt.ranking import *
 from lossopt.runtime import get_num_threads, info, set_num_threads
 from lossopt.schedules import *
 from lossopt.trainer import Trainer
@@ -24,6 +26,7 @@ __all__ = [
     "MLP",
     "Callback",
     "CrossValidation",
+    "CustomLoss",
     "EarlyStopping",
     "Fits",
     "History",
@@ -44,4 +47,5 @@ __all__ = [
 __all__ += losses.__all__
 __all__ += optimizers.__all__
 __all__ += penalties.__all__
+__all__ += ranking.__all__
 __all__ += schedules.__all__

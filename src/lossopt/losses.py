@@ -38,6 +38,29 @@ Array = NDArray[Any]
 _FRESH = object()  # a gradient in an array of its own
 
 
+class _Outside(ABC):
+    """What stands where a kernel would, of a loss that is none: it sees all rows of a call at once."""
+
+    @abstractmethod
+    def value_and_grad(
+        self, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float
+    ) -> float:
+        """As the kernels': the sum of weight * loss over the rows of z (n, k), and in out scale times its gradient."""
+
+    @abstractmethod
+    def pointwise(self, z: Array, y: Array, out: Array, k: int) -> None:
+        """Each row's value, into out."""
+
+
+def evaluate(
+    kernel: Any, z: Array, y: Array, weight: Array | None, out: Array | None, k: int, scale: float, alone: bool = False
+) -> float:
+    """The kernels' `value_and_grad`, of losses that have one and of those that do not."""
+    if isinstance(kernel, _Outside):
+        return kernel.value_and_grad(z, y, weight, out, k, scale)
+    return float(_kernels.losses.value_and_grad(kernel, z, y, weight, out, k, scale, alone))
+
+
 class Loss(Component, ABC):
     """What all losses share: a mean (or sum) over rows, with its gradient from the same pass.
 
@@ -71,6 +94,16 @@ class Loss(Component, ABC):
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
         """What each row weighs, in its factor and in what the mean divides by; None: 1."""
         return weight
+
+    def _with(self, target: ArrayLike, group: ArrayLike | None, name: str = "target") -> ArrayLike:
+        """Targets with the query of each row, of losses that look at queries."""
+        if group is not None:
+            raise TypeError(f"group is for ranking losses; {type(self).__name__} looks at each row alone")
+        return target
+
+    def _rows(self, y: Array) -> tuple[Array, Array] | None:
+        """Rows that stay together: their numbers, and where each lot begins among them; None: each is alone."""
+        return None
 
     def _refuse_probabilities(self) -> None:
         """Linear and MLP give scores: a loss of probabilities says so."""
@@ -122,8 +155,7 @@ class Loss(Component, ABC):
             if out is not None:
                 out[...] = 0
             return 0.0, out, mass
-        total = _kernels.losses.value_and_grad(kernel, z, y, weight, out, k, scale)
-        return total, out, mass
+        return evaluate(kernel, z, y, weight, out, k, scale), out, mass
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss of all rows together.
@@ -208,7 +240,9 @@ class Loss(Component, ABC):
         z, kernel, y = self._read(prediction, target)
         out: Array = np.zeros(z.shape[0], z.dtype)
         if z.size:
-            _kernels.losses.pointwise(kernel, z, y, out, z.shape[1] if z.ndim == 2 else 1)
+            door = kernel if isinstance(kernel, _Outside) else None
+            k = z.shape[1] if z.ndim == 2 else 1
+            _kernels.losses.pointwise(kernel, z, y, out, k) if door is None else door.pointwise(z, y, out, k)
         out /= self._terms(z.shape) or 1
         share = self._weigh(target, None, z.dtype)
         return out if share is None else np.where(share == 0, 0, out * share).astype(z.dtype)
@@ -343,10 +377,6 @@ class BinaryCrossEntropy(_OneByOne):
     def _read(self, prediction: ArrayLike, target: ArrayLike) -> tuple[Array, Any, Array]:
         z, kernel, y = super()._read(prediction, target)
         return z if self.from_logits else _within("prediction", z, 0, 1), kernel, y
-
-    def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
-        """What each row weighs, in its factor and in what the mean divides by; None: 1."""
-        return weight
 
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:

@@ -65,6 +65,10 @@ class _Fit:
     ) -> None:
         if not isinstance(loss, Loss):
             raise TypeError(f"loss must be an instance of lossopt's Loss, got {loss!r}")
+        if loss._rows(np.zeros((0, 2))) is not None:
+            raise TypeError(
+                f"loss: {type(loss).__name__} looks at whole queries, which have no place beside many models"
+            )
         for name in options:
             if name in _KEYS or name == "callbacks":
                 where = "has no place beside many models" if name == "callbacks" else "stands in grid"
@@ -149,7 +153,7 @@ class _Fit:
         going = [i for i, error in enumerate(failed) if error is None]
         if not going:
             return
-        batches = _Batches(trainers[0], data.X, data.n, epoch)
+        batches = _Batches(trainers[0], data, epoch)
         entered = {i: trainers[i]._enter(batches) for i in going}
         began = time.perf_counter()
         errors = lockstep([trainers[i] for i in going], data, [weights[i] for i in going], batches, check)

@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
-from lossopt.objective import linear_predict, linear_value_and_grad
+from lossopt.losses import evaluate
+from lossopt.objective import linear_gradient, linear_predict, linear_value_and_grad
 
 Array = NDArray[Any]
 
@@ -192,11 +193,7 @@ class Linear(Component):
         if g.shape != shape:
             raise ValueError(f"grad_prediction must have shape {shape}, got {_arrays.describe(g)}")
         grads = {name: np.empty_like(x) for name, x in self._checked().items()}
-        if isinstance(self._X, CSR) or self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
-            _kernels.linear.gradient(self._X, g, grads["weight"], grads["bias"])
-        else:
-            grads["weight"][...] = g.T @ self._X
-            grads["bias"][...] = g.sum(axis=0)
+        linear_gradient(self._X, g, grads["weight"], grads["bias"])
         return grads
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -370,9 +367,7 @@ class MLP(Component):
         """Sum of sample_weight * loss over rows read before; grads, where given, become scale times its gradient."""
         z = self._scores(X) if grads is None else self._forward(X)
         # alone: the threads of BLAS still spin, and a second team beside them costs more than it gives
-        total: float = _kernels.losses.value_and_grad(
-            kernel, z, y, sample_weight, None if grads is None else z, self.n_outputs, scale, True
-        )
+        total = evaluate(kernel, z, y, sample_weight, None if grads is None else z, self.n_outputs, scale, True)
         if grads is not None:
             self._backward(z, grads)
         return total

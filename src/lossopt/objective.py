@@ -12,7 +12,7 @@ from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component
 from lossopt._kernels import abi
-from lossopt.losses import Loss
+from lossopt.losses import Loss, _Outside, evaluate
 from lossopt.penalties import Penalty
 
 Array = NDArray[Any]
@@ -34,8 +34,15 @@ def linear_value_and_grad(
 ) -> float:
     """Sum of sample_weight * loss under a linear model, and scale times its gradient, from one pass over X.
 
-    With more outputs than the dense kernels take, the products are BLAS's, on blocks of rows; CSR never needs it.
+    With more outputs than the dense kernels take, the products are BLAS's, on blocks of rows; CSR never needs it. A
+    loss that is no kernel sees all rows at once.
     """
+    if isinstance(kernel, _Outside):
+        z = linear_predict(X, weight, bias)
+        total = evaluate(kernel, z, y, sample_weight, None if grad_weight is None else z, len(weight), scale)
+        if grad_weight is not None:
+            linear_gradient(X, z, grad_weight, np.empty_like(weight[:, 0]) if grad_bias is None else grad_bias)
+        return total
     if isinstance(X, CSR) or len(weight) <= _kernels.linear.MOST_OUTPUTS:
         value = _kernels.linear.value_and_grad(kernel, X, y, sample_weight, weight, bias, grad_weight, grad_bias, scale)
         return float(value)
@@ -79,6 +86,15 @@ def linear_predict(X: Array | CSR, weight: Array, bias: Array | None) -> Array:
     return out
 
 
+def linear_gradient(X: Array | CSR, g: Array, grad_weight: Array, grad_bias: Array) -> None:
+    """The gradient of a linear model's parameters, given that of its predictions, (n,) or (n, k)."""
+    if isinstance(X, CSR) or len(grad_weight) <= _kernels.linear.MOST_OUTPUTS:
+        _kernels.linear.gradient(X, g, grad_weight, grad_bias)
+    else:
+        grad_weight[...] = g.T @ X
+        grad_bias[...] = g.sum(axis=0)
+
+
 class Objective(Component):
     """A linear model's mean loss plus penalty, as a function of one flat vector w.
 
@@ -101,6 +117,8 @@ class Objective(Component):
     fit_intercept : bool
     n_outputs : int, optional
         Default: max(y) + 1 for CrossEntropy with labels, y.shape[1] for a two-dimensional y, else 1.
+    group : array (n_samples,), optional
+        Of a ranking loss: the query of each row.
 
     Raises
     ------
@@ -124,6 +142,7 @@ class Objective(Component):
         sample_weight: ArrayLike | None = None,
         fit_intercept: bool = True,
         n_outputs: int | None = None,
+        group: ArrayLike | None = None,
     ) -> None:
         if not isinstance(loss, Loss):
             raise TypeError(f"loss must be a Loss, got {loss!r}")
@@ -139,20 +158,23 @@ class Objective(Component):
             raise ValueError(f"y must have a target for each of the {n} rows of X, got {_arrays.describe(self.y)}")
         self.loss = loss
         self.penalty = penalty
+        self.group = group
+        target = np.asarray(loss._with(self.y, group, "y"))
         self.sample_weight = _arrays.weights("sample_weight", sample_weight, n, self.X.dtype)
         self.fit_intercept = fit_intercept
         if n_outputs is None:
-            n_outputs = loss._outputs(self.y)
+            n_outputs = loss._outputs(target)
         elif isinstance(n_outputs, bool) or not isinstance(n_outputs, (int, np.integer)) or n_outputs < 1:
             raise ValueError(f"n_outputs must be a positive whole number, got {n_outputs!r}")
         self.n_outputs = int(n_outputs)
         shape = loss._shape(n, self.n_outputs)
-        self._kernel, bound = loss._bind(shape, self.X.dtype, self.y, "y")
+        self._kernel, bound = loss._bind(shape, self.X.dtype, target, "y")
         self._y = _arrays.kept(bound)
-        self._weight = loss._weigh(self.y, self.sample_weight, self.X.dtype)
+        self._weight = loss._weigh(target, self.sample_weight, self.X.dtype)
         self._mass = loss._mass(shape, self._weight)
         self._problem: abi.Problem | None = None
-        if isinstance(self.X, np.ndarray) and self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
+        fused = isinstance(self._kernel, abi.Loss)
+        if fused and isinstance(self.X, np.ndarray) and self.n_outputs <= _kernels.linear.MOST_OUTPUTS:
             self._problem = abi.Problem(
                 _kernels.linear.objective_pass(),
                 self._kernel,

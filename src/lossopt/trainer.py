@@ -15,7 +15,7 @@ from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
 from lossopt._interrupt import Interrupts
-from lossopt._kernels import loop
+from lossopt._kernels import abi, loop
 from lossopt.callbacks import Callback
 from lossopt.history import History
 from lossopt.losses import _FRESH, Loss
@@ -29,7 +29,9 @@ Array = NDArray[Any]
 class _Data:
     """Rows to train on or to look at, checked once; for lossopt's own models targets are bound to their kernel."""
 
-    def __init__(self, trainer: Trainer, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+    def __init__(
+        self, trainer: Trainer, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None, group: ArrayLike | None = None
+    ) -> None:
         model, loss = trainer.model, trainer.loss
         own = isinstance(model, (Linear, MLP))
         self.X: Any = model._read(X) if own else _arrays.rows(X)
@@ -37,6 +39,10 @@ class _Data:
         self.n = self.X.shape[0] if self.X.shape else 0
         if self.y.shape[:1] != (self.n,):
             raise ValueError(f"y must have a target for each of the {self.n} rows of X, got {_arrays.describe(self.y)}")
+        self.y = np.asarray(loss._with(self.y, group, "y"))
+        # what batches are made of: rows, or rows that stay together
+        self.lots = loss._rows(self.y)
+        self.units = self.n if self.lots is None else len(self.lots[1]) - 1
         dtype = next((x.dtype for x in model.params.values()), _arrays.FLOATS[0])
         self.weight = _arrays.weights("sample_weight", sample_weight, self.n, dtype)
         self.kernel: Any = None
@@ -47,7 +53,10 @@ class _Data:
             self.y = _arrays.kept(bound)
         # an MLP's batches are gathered into one place, and gradients of any window go to another
         self.gathers = isinstance(model, MLP)
-        self.batch = self.n if trainer.batch_size is None else min(trainer.batch_size, self.n)
+        self.batch = self.n if trainer.batch_size is None else min(trainer.batch_size, self.units)
+        if self.lots is not None and trainer.batch_size is not None:
+            # rows of the largest batch that there could be
+            self.batch = int(np.sort(np.diff(self.lots[1]))[self.units - self.batch :].sum())
         self.room: list[Array] = []
         self.grads: list[dict[str, Array]] = []
 
@@ -97,10 +106,11 @@ _BLOCK = 1 << 21
 
 
 class _Batches:
-    """An epoch's batches: `size` rows each, the last one perhaps fewer, `accumulate` of them a window."""
+    """An epoch's batches: `size` rows, or lots of them, the last one perhaps fewer, `accumulate` of them a window."""
 
-    def __init__(self, trainer: Trainer, X: Any, n: int, epoch: int) -> None:
-        self.n = n
+    def __init__(self, trainer: Trainer, data: _Data, epoch: int) -> None:
+        self.n = n = data.units
+        self.lots = data.lots
         full = n if trainer.batch_size is None else int(trainer.batch_size)
         self.size = min(full, n)
         self.count = 0 if not n else n // full if trainer.drop_last else -(-n // full)
@@ -112,7 +122,7 @@ class _Batches:
         # one batch of all rows needs no order
         if trainer.shuffle and self.size < n:
             self.order = np.empty(n, np.int64)
-            numbers = X.data.size if isinstance(X, CSR) else int(np.prod(X.shape))
+            numbers = data.X.data.size if isinstance(data.X, CSR) else int(np.prod(data.X.shape))
             block = n if trainer.shuffle != "blocks" else max(1, n * _BLOCK // max(numbers, 1))
             loop.permutation(self.order, trainer.seed, epoch, block)
 
@@ -120,7 +130,11 @@ class _Batches:
         """What to index the rows with, for each batch of a window."""
         first, last = i * self.accumulate, min((i + 1) * self.accumulate, self.count)
         rows = [slice(b * self.size, min((b + 1) * self.size, self.n)) for b in range(first, last)]
-        return list(rows) if self.order is None else [self.order[part] for part in rows]
+        if self.lots is None:
+            return list(rows) if self.order is None else [self.order[part] for part in rows]
+        members, begins = self.lots
+        lots = [range(part.start, part.stop) if self.order is None else self.order[part] for part in rows]
+        return [np.concatenate([members[begins[lot] : begins[lot + 1]] for lot in part]) for part in lots]
 
 
 class Trainer(Component):
@@ -138,7 +152,8 @@ class Trainer(Component):
     penalty : Penalty, optional
         Handed to the optimizer's step, and reported apart from the data term.
     batch_size : int or None
-        None: all rows (batch gradient descent); 1: one (stochastic).
+        None: all rows (batch gradient descent); 1: one (stochastic). Of a ranking loss it counts queries: a batch holds
+        whole ones.
     accumulate : int
         Batches an update.
     max_norm : float, optional
@@ -269,6 +284,7 @@ class Trainer(Component):
         validation: tuple[Any, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         progress: bool = False,
+        group: ArrayLike | None = None,
     ) -> History:
         """Train for so many epochs more, from where things stand.
 
@@ -282,12 +298,14 @@ class Trainer(Component):
         y : array
             Targets as the loss takes them.
         epochs : int
-        validation : (X, y) or (X, y, sample_weight), optional
+        validation : (X, y), (X, y, sample_weight) or (X, y, sample_weight, group), optional
             Looked at after each epoch.
         sample_weight : array (n,), optional
             0 is the row removed, 2 the row twice.
         progress : bool
             Show a progress bar. Needs tqdm, of the extra `demo` or `cli`.
+        group : array (n,), optional
+            Of a ranking loss: the query of each row.
 
         Returns
         -------
@@ -301,7 +319,7 @@ class Trainer(Component):
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
-        return self._train(X, y, int(epochs), validation, sample_weight, progress, resumed=False)
+        return self._train(X, y, int(epochs), validation, sample_weight, group, progress, resumed=False)
 
     def resume(
         self,
@@ -310,12 +328,13 @@ class Trainer(Component):
         validation: tuple[Any, ...] | None = None,
         sample_weight: ArrayLike | None = None,
         progress: bool = False,
+        group: ArrayLike | None = None,
     ) -> History:
         """Finish the fit that was interrupted, with the bits that it would have had; where nothing is left, do nothing.
 
         Parameters
         ----------
-        X, y, validation, sample_weight, progress
+        X, y, validation, sample_weight, progress, group
             As they were given to `fit`.
 
         Returns
@@ -332,7 +351,7 @@ class Trainer(Component):
         """
         if not self._left:
             return self.history
-        return self._train(X, y, self._left, validation, sample_weight, progress, resumed=True)
+        return self._train(X, y, self._left, validation, sample_weight, group, progress, resumed=True)
 
     def _train(
         self,
@@ -341,12 +360,14 @@ class Trainer(Component):
         epochs: int,
         validation: tuple[Any, ...] | None,
         sample_weight: ArrayLike | None,
+        group: ArrayLike | None,
         progress: bool,
         resumed: bool,
     ) -> History:
-        data, held = self._data(X, y, validation, sample_weight)
-        if resumed and self._at is not None and self._at.shape[0] != data.n:
-            raise ValueError(f"X must have the {self._at.shape[0]} rows of the fit to be resumed, got {data.n}")
+        data, held = self._data(X, y, validation, sample_weight, group)
+        if resumed and self._at is not None and self._at.shape[0] != data.units:
+            what = "rows" if data.lots is None else "queries"
+            raise ValueError(f"X must have the {self._at.shape[0]} {what} of the fit to be resumed, got {data.units}")
         self._choose(data)
         bar = _bar(epochs) if progress else None
         self.history.stopped = None
@@ -388,20 +409,26 @@ class Trainer(Component):
         self._stop = reason
 
     def _data(
-        self, X: Rows, y: ArrayLike, validation: tuple[Any, ...] | None, sample_weight: ArrayLike | None
+        self,
+        X: Rows,
+        y: ArrayLike,
+        validation: tuple[Any, ...] | None,
+        sample_weight: ArrayLike | None,
+        group: ArrayLike | None = None,
     ) -> tuple[_Data, _Data | None]:
         """Rows to train on, and to look at after each epoch."""
-        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3)):
-            raise ValueError("validation must be (X, y) or (X, y, sample_weight)")
-        data = _Data(self, X, y, sample_weight)
+        if validation is not None and (not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3, 4)):
+            raise ValueError("validation must be (X, y), (X, y, sample_weight) or (X, y, sample_weight, group)")
+        data = _Data(self, X, y, sample_weight, group)
         held = None
         if validation is not None:
             try:
                 held = _Data(self, *validation, *([None] if len(validation) == 2 else []))
             except (TypeError, ValueError) as error:
                 raise type(error)(f"validation: {error}") from None
-        if self.drop_last and data.n and self.batch_size is not None and data.n < self.batch_size:
-            raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {data.n} rows")
+        if self.drop_last and data.units and self.batch_size is not None and data.units < self.batch_size:
+            what = f"{data.units} {'rows' if data.lots is None else 'queries'}"
+            raise ValueError(f"drop_last=True leaves nothing: batch_size={self.batch_size} is more than {what}")
         return data, held
 
     def _choose(self, data: _Data) -> None:
@@ -416,7 +443,7 @@ class Trainer(Component):
 
     def _epoch(self, data: _Data, held: _Data | None, check: Callable[[], None]) -> dict[str, float]:
         """An epoch, or what is left of it; check is called wherever all is consistent, and may raise."""
-        batches = _Batches(self, data.X, data.n, self.epochs)
+        batches = _Batches(self, data, self.epochs)
         at = self._enter(batches)
         began = time.perf_counter()
         try:
@@ -527,6 +554,8 @@ class Trainer(Component):
             return f"the model is {type(self.model).__name__}, not lossopt's Linear"
         if self.model.n_outputs > _kernels.linear.MOST_OUTPUTS and not isinstance(data.X, CSR):
             return f"the model has {self.model.n_outputs} outputs, more than {_kernels.linear.MOST_OUTPUTS}"
+        if not isinstance(data.kernel, abi.Loss):
+            return f"the loss {type(self.loss).__name__} is no kernel"
         if any(callback._watches_batches() for callback in self.callbacks):
             return "a callback looks at every batch"
         return None
@@ -604,12 +633,14 @@ class Trainer(Component):
         mass = loss._mass(loss._shape(data.n, model.n_outputs), data.weight)
         return model._value_and_grad(data.kernel, data.X, data.y, data.weight, None, 1.0), mass
 
-    def evaluate(self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def evaluate(
+        self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None, group: ArrayLike | None = None
+    ) -> float:
         """The loss of the model as it stands, without penalty: the data term.
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, group
             As for `fit`.
 
         Returns
@@ -622,7 +653,7 @@ class Trainer(Component):
         ValueError, TypeError
             An argument has the wrong shape, type or range; the sentence names it.
         """
-        return self.loss._reduce(*self._look(_Data(self, X, y, sample_weight)))
+        return self.loss._reduce(*self._look(_Data(self, X, y, sample_weight, group)))
 
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | {"engine": self._wanted_engine}

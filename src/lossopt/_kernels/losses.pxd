@@ -657,6 +657,115 @@ cdef inline void hinge_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
                 gradient[i * k + rival] = factor[i]
                 gradient[i * k + label] = -factor[i]
 
+# ---- pairs of a row's outputs, which are then the documents of a query
+
+cdef struct pairs_t:
+    const double* discounts     # by place, falling; NULL: each pair counts 1
+    Py_ssize_t top              # places that have one
+    Py_ssize_t size             # numbers that there are
+
+
+cdef inline void pairs_of(const pairs_t* c, Py_ssize_t i, Py_ssize_t start, Py_ssize_t m, const floating* z, const floating* y,
+                          floating zi, floating yi, floating* v, floating* pull) noexcept nogil:
+    """Output i, with score zi and target yi, against up to BLOCK others from start on: what each pair where it should be
+    the higher costs, and pulls."""
+    cdef floating zero = 0, one = 1, d, e, s, here = 0
+    cdef floating[BLOCK] weight
+    cdef Py_ssize_t j
+    if c.discounts != NULL:
+        here = <floating>c.discounts[i]
+        for j in range(m):
+            weight[j] = fabs[floating](here - <floating>c.discounts[start + j]) * (yi - y[j])
+    else:
+        for j in range(m):
+            weight[j] = one
+    for j in range(m):    # hot
+        d = zi - z[j]
+        e = exp_down[floating](-fabs[floating](d))
+        s = weight[j] if y[j] < yi else zero
+        e = zero if s == zero else e
+        d = zero if s == zero else d
+        v[j] = s * (log1p_unit[floating](e) + (-d if d < zero else zero))
+        pull[j] = s * (e if d > zero else one) / (one + e)
+
+
+cdef inline void pairs(const void* constants, Py_ssize_t n, Py_ssize_t k, const floating* z, const floating* y,
+                       const floating* factor, floating* value, floating* gradient) noexcept nogil:
+    """log(1 + exp(z_j - z_i)) of all pairs with y_i > y_j: their mean, or the sum of |D_i - D_j| (y_i - y_j) times it, for
+    outputs in falling order, whose discounts D stand by place."""
+    cdef const pairs_t* c = <const pairs_t*>constants
+    cdef floating[BLOCK] v
+    cdef floating[BLOCK] pull
+    cdef double[BLOCK] x
+    cdef double[BLOCK] w
+    cdef double total, slope, count
+    cdef floating nothing, zero = 0, share
+    cdef Py_ssize_t r, i, j, m, start, stop
+    for r in range(n):
+        total, count, nothing = 0, 0, 0
+        if gradient != NULL:
+            for i in range(k):
+                gradient[i] = 0
+        for i in range(k):
+            # 0, or NaN if a score is
+            nothing += zero if z[i] == z[i] else z[i]
+            # two that have no discount cost nothing
+            stop = k if c.discounts == NULL or i < c.top else min(k, c.top)
+            slope, start = 0, 0
+            while start < stop:
+                m = min(<Py_ssize_t>BLOCK, stop - start)
+                pairs_of[floating](c, i, start, m, z + start, y + start, z[i], y[i], v, pull)
+                for j in range(m):    # hot
+                    x[j] = <double>v[j]
+                    w[j] = <double>pull[j]
+                total += block_sum(x, m)
+                slope += block_sum(w, m)
+                if c.discounts == NULL:
+                    for j in range(m):
+                        count += 1 if y[start + j] < y[i] else 0
+                if gradient != NULL:
+                    for j in range(m):    # hot
+                        gradient[start + j] += pull[j]
+                start += BLOCK
+            if gradient != NULL:
+                gradient[i] -= <floating>slope
+        if c.discounts == NULL and count != 0:
+            total /= count
+        value[r] = <floating>total + nothing
+        if gradient != NULL:
+            share = factor[r] if c.discounts != NULL or count == 0 else <floating>(<double>factor[r] / count)
+            for i in range(k):
+                gradient[i] = zero if factor[r] == zero else gradient[i] * share + nothing
+            gradient += k
+        z += k
+        y += k
+
+# ---- somebody else's block function, by its address
+
+cdef struct foreign_t:
+    size_t in_double
+    size_t in_float         # 0: there is none
+
+ctypedef void (*foreign_f64)(Py_ssize_t n, const double* z, const double* y, double* value, double* gradient) noexcept nogil
+ctypedef void (*foreign_f32)(Py_ssize_t n, const float* z, const float* y, float* value, float* gradient) noexcept nogil
+
+
+cdef inline void foreign(const foreign_t* c, Py_ssize_t n, const floating* z, const floating* y, floating* value,
+                         floating* gradient) noexcept nogil:
+    """What abi calls block_f64 and block_f32."""
+    cdef double[4 * BLOCK] room
+    cdef Py_ssize_t i
+    if floating is double:
+        (<foreign_f64>c.in_double)(n, z, y, value, gradient)
+    elif c.in_float != 0:
+        (<foreign_f32>c.in_float)(n, z, y, value, gradient)
+    else:
+        for i in range(n):
+            room[i], room[BLOCK + i] = <double>z[i], <double>y[i]
+        (<foreign_f64>c.in_double)(n, room, room + BLOCK, room + 2 * BLOCK, room + 3 * BLOCK)
+        for i in range(n):
+            value[i], gradient[i] = <floating>room[2 * BLOCK + i], <floating>room[3 * BLOCK + i]
+
 # ---- the driver
 
 cdef inline Py_ssize_t block_rows(Py_ssize_t k) noexcept nogil:

@@ -131,6 +131,26 @@ def softmax_probabilities():
     return Loss.of_rows(&level, <void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
 
 
+def pairs_of_rows(discounts, Py_ssize_t top):
+    """discounts: a number a place, float64, at least as many as outputs, or None; from place top on they are 0."""
+    cdef pairs_t c
+    cdef const double[::1] numbers
+    c.discounts, c.top, c.size = NULL, top, 0
+    if discounts is not None:
+        numbers, c.size = discounts, len(discounts)
+        c.discounts = &numbers[0]
+    return Loss.of_rows(&level, <void*>pairs[double], <void*>pairs[float], &c, sizeof(c), False, discounts)
+
+
+def custom(size_t in_double, size_t in_float, kept):
+    """Block functions at these addresses; in_float may be 0. kept: what lives as long as the loss."""
+    cdef foreign_t c
+    c.in_double, c.in_float = in_double, in_float
+    cdef Loss loss = Loss.of_block(&level, <void*>foreign[double], <void*>foreign[float], NULL, NULL, &c, sizeof(c))
+    loss.kept = kept
+    return loss
+
+
 cdef Loss made(const loss_t* constants):
     return Loss.of_block(&level, <void*>block[loss_t, double], <void*>block[loss_t, float], <void*>flat[loss_t, double],
                          <void*>flat[loss_t, float], constants, sizeof(loss_t))
@@ -267,6 +287,39 @@ def pointwise(Loss loss not None, z, y, out, Py_ssize_t k):
                 each[float](loss, b[2].len // 4, k, <const float*>b[0].buf, <const char*>b[1].buf, <float*>b[2].buf)
     finally:
         release(b, 3)
+
+
+cdef void grouped_run(Loss loss, Py_ssize_t n, Py_ssize_t groups, const int64_t* begins, const floating* z,
+                      const floating* y, const floating* factor, floating* value, floating* out) noexcept nogil:
+    cdef Py_ssize_t g, at
+    cdef int workers = threads(n, groups)
+    if workers == 1:
+        for g in range(groups):
+            at = begins[g]
+            rows[floating](loss, 1, begins[g + 1] - at, z + at, <const char*>(y + at), factor + g, value + g,
+                           NULL if out == NULL else out + at)
+    else:
+        for g in prange(groups, num_threads=workers, schedule="dynamic"):
+            at = begins[g]
+            rows[floating](loss, 1, begins[g + 1] - at, z + at, <const char*>(y + at), factor + g, value + g,
+                           NULL if out == NULL else out + at)
+
+
+def grouped(Loss loss not None, z, y, begins, factor, value, out):
+    """Each group of z (n,), from begins[g] up to begins[g + 1], as a row of its own: its value, and in out (or None) its
+    gradient times its factor."""
+    cdef Py_buffer[6] b
+    hold(b, (z, y, begins, factor), (value, out))
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                grouped_run[double](loss, b[0].len // 8, b[3].len // 8, <const int64_t*>b[2].buf, <const double*>b[0].buf,
+                                    <const double*>b[1].buf, <const double*>b[3].buf, <double*>b[4].buf, <double*>b[5].buf)
+            else:
+                grouped_run[float](loss, b[0].len // 4, b[3].len // 4, <const int64_t*>b[2].buf, <const float*>b[0].buf,
+                                   <const float*>b[1].buf, <const float*>b[3].buf, <float*>b[4].buf, <float*>b[5].buf)
+    finally:
+        release(b, 6)
 
 
 def sum(x):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from math import inf, sqrt
 from typing import Any
 
@@ -240,6 +241,51 @@ class losses:  # noqa: N801
             return value, e * (mass / total)[:, None] - y
 
         return rows
+
+    @staticmethod
+    def pairs_of_rows(discounts: Array | None, top: int) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            k = z.shape[1]
+            d, gap = z[:, :, None] - z[:, None, :], np.maximum(y[:, :, None] - y[:, None, :], 0)
+            share = (gap > 0).astype(z.dtype)
+            if discounts is None:
+                share /= np.maximum(share.sum(axis=(1, 2), keepdims=True), 1)
+            else:
+                place = discounts[:k].astype(z.dtype)
+                share = gap * np.abs(place[:, None] - place)
+            d = np.where(share == 0, 0, d)
+            e = _exp(-np.abs(d))
+            nothing = np.where(np.isnan(z), z, 0)
+            pull = share * np.where(d > 0, e, 1) / (1 + e)
+            value = (share * (np.log1p(e) + np.maximum(-d, 0))).sum(axis=(1, 2)) + nothing.sum(axis=1)
+            return value, pull.sum(axis=1) - pull.sum(axis=2) + nothing.sum(axis=1, keepdims=True)
+
+        return rows
+
+    @staticmethod
+    def custom(in_double: int, in_float: int, kept: object) -> Loss:
+        import ctypes
+
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            real, address = (np.float32, in_float) if in_float and z.dtype == np.float32 else (np.float64, in_double)
+            function = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, *[ctypes.c_void_p] * 4)(address)
+            read = [np.ascontiguousarray(x, real).reshape(-1) for x in (z, y)]
+            made = [np.empty_like(read[0]) for _ in range(2)]
+            for start in range(0, z.size, 256):
+                parts = [x[start : start + 256] for x in (*read, *made)]
+                function(len(parts[0]), *(x.ctypes.data for x in parts))
+            value, gradient = (x.reshape(z.shape).astype(z.dtype) for x in made)
+            return value.sum(axis=1), gradient
+
+        return rows
+
+    @staticmethod
+    def grouped(loss: Loss, z: Array, y: Array, begins: Array, factor: Array, value: Array, out: Array | None) -> None:
+        for g, (start, stop) in enumerate(pairwise(begins)):
+            with np.errstate(invalid="ignore"):
+                value[g], gradient = (x[0] for x in loss(z[None, start:stop], y[None, start:stop]))
+            if out is not None:
+                out[start:stop] = 0 if factor[g] == 0 else gradient * factor[g]
 
     @staticmethod
     def value_and_grad(
