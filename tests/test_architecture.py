@@ -28,7 +28,7 @@ LAYERS = (
     {"__init__"},
     {"trainer", "many"},
     {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
-    {"objective", "explain"},
+    {"objective", "explanations"},
     {"losses", "custom", "ranking", "penalties", "optimizers", "schedules"},
     {"_arrays", "_component", "_interrupt", "runtime"},
     {"_kernels"},
@@ -38,6 +38,7 @@ BESIDE = {
     ("cli", "bench"),
     ("custom", "losses"),
     ("ranking", "losses"),
+    ("objective", "explanations"),
     ("optimizers", "penalties"),
     ("optimizers", "schedules"),
     ("penalties", "schedules"),
@@ -45,7 +46,7 @@ BESIDE = {
     ("many", "trainer"),
 }
 # for the eyes of type checkers only
-TYPES = {("callbacks", "trainer")}
+TYPES = {("callbacks", "trainer"), ("explanations", "objective"), ("explanations", "trainer")}
 # frameworks that a module may import, leaves anywhere, the others inside a function
 FRAMEWORKS = {
     "cli": {"sklearn", "matplotlib", "tqdm", "pandas"},

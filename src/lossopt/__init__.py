@@ -7,6 +7,7 @@ from lossopt import losses, optimizers, penalties, ranking, schedules
 from lossopt.averages import EMA, Polyak
 from lossopt.callbacks import Callback, EarlyStopping, ReduceOnPlateau
 from lossopt.custom import CustomLoss
+from lossopt.explanations import Explanation, explain
 from lossopt.history import History
 from lossopt.losses import *
 from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
@@ -28,6 +29,7 @@ __all__ = [
     "CrossValidation",
     "CustomLoss",
     "EarlyStopping",
+    "Explanation",
     "Fits",
     "History",
     "Linear",
@@ -38,6 +40,7 @@ __all__ = [
     "Trainer",
     "check_gradient",
     "cross_validate",
+    "explain",
     "fit_many",
     "get_num_threads",
     "info",

@@ -144,6 +144,9 @@ class CustomLoss(Loss):
             raise ValueError(f"{name} must have a target for each of the {shape[0]} rows, got {_arrays.describe(y)}")
         return self._kernel, np.ascontiguousarray(y, dtype) if y.dtype.kind == "f" and y.shape == shape else y
 
+    def _formula(self) -> str:
+        return f"{getattr(self.function, '__name__', 'the function at its address')}(z, y)"
+
     def _terms(self, shape: tuple[int, ...]) -> int:
         return 1 if self._address is None else _per_output(shape)
 

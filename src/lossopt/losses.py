@@ -91,6 +91,10 @@ class Loss(Component, ABC):
     def _terms(self, shape: tuple[int, ...]) -> int:
         """How many terms of the mean a row makes."""
 
+    @abstractmethod
+    def _formula(self) -> str:
+        """A term of the sum, from score z and target y, for reading."""
+
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
         """What each row weighs, in its factor and in what the mean divides by; None: 1."""
         return weight
@@ -318,6 +322,9 @@ class MSE(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.mse())
 
+    def _formula(self) -> str:
+        return "(z - y)**2"
+
 
 class BinaryCrossEntropy(_OneByOne):
     """Binary cross-entropy, in nats, from scores or from probabilities.
@@ -378,6 +385,14 @@ class BinaryCrossEntropy(_OneByOne):
         z, kernel, y = super()._read(prediction, target)
         return z if self.from_logits else _within("prediction", z, 0, 1), kernel, y
 
+    def _formula(self) -> str:
+        p, q = ("log s(z)", "log s(-z)") if self.from_logits else ("log z", "log(1 - z)")
+        weight = "" if self.pos_weight is None else f"{self.pos_weight:g} "
+        eps = self.label_smoothing
+        smooth = f", y = {1 - eps:g} target + {eps / 2:g}" if eps else ""
+        sigmoid = ", s(z) = 1 / (1 + exp(-z))" if self.from_logits else ""
+        return f"-({weight}y {p} + (1 - y) {q}){sigmoid}{smooth}"
+
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:
             raise ValueError("loss takes probabilities, and the model gives scores: use BinaryCrossEntropy()")
@@ -432,6 +447,9 @@ class MAE(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.pinball(1.0, 1.0, 0.0))
 
+    def _formula(self) -> str:
+        return "|z - y|"
+
 
 class Huber(_OneByOne):
     """Huber's loss: squares of small errors, absolute values of large ones.
@@ -461,6 +479,9 @@ class Huber(_OneByOne):
         self.delta = delta
         self._reduced(reduction, _kernels.losses.huber(delta))
 
+    def _formula(self) -> str:
+        return f"d**2 / 2 if |d| <= {self.delta:g} else {self.delta:g} * (|d| - {self.delta / 2:g}), d = z - y"
+
 
 class LogCosh(_OneByOne):
     """Logarithm of the hyperbolic cosine: a smooth absolute value.
@@ -487,6 +508,9 @@ class LogCosh(_OneByOne):
 
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.log_cosh())
+
+    def _formula(self) -> str:
+        return "log cosh(z - y)"
 
 
 class Quantile(_OneByOne):
@@ -518,6 +542,9 @@ class Quantile(_OneByOne):
         self.q = q
         self._reduced(reduction, _kernels.losses.pinball(q, 1 - q, 0.0))
 
+    def _formula(self) -> str:
+        return f"{self.q:g} * max(0, y - z) + {1 - self.q:g} * max(0, z - y)"
+
 
 class EpsilonInsensitive(_OneByOne):
     """Absolute error beyond a tolerance, the loss of support vector regression.
@@ -545,6 +572,9 @@ class EpsilonInsensitive(_OneByOne):
         self.epsilon = epsilon
         self._reduced(reduction, _kernels.losses.pinball(1.0, 1.0, epsilon))
 
+    def _formula(self) -> str:
+        return f"max(0, |z - y| - {self.epsilon:g})"
+
 
 class Hinge(_OneByOne):
     """Hinge loss, of the support vector machine.
@@ -570,6 +600,9 @@ class Hinge(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.hinge())
         self._direct = None
+
+    def _formula(self) -> str:
+        return "max(0, 1 - t z), t = 2 y - 1"
 
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
@@ -598,6 +631,9 @@ class SquaredHinge(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.squared_hinge())
         self._direct = None
+
+    def _formula(self) -> str:
+        return "max(0, 1 - t z)**2, t = 2 y - 1"
 
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
@@ -628,6 +664,9 @@ class Poisson(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.poisson(), 0)
 
+    def _formula(self) -> str:
+        return "exp(z) - y z"
+
 
 class Gamma(_OneByOne):
     """Negative log likelihood of positive targets, with their spread in proportion to their mean, exp of the score.
@@ -653,6 +692,9 @@ class Gamma(_OneByOne):
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.gamma())
         self._direct = None
+
+    def _formula(self) -> str:
+        return "z + y exp(-z)"
 
     def _checked(self, name: str, y: Array) -> Array:
         return _positive(name, y)
@@ -692,6 +734,12 @@ class Tweedie(_OneByOne):
         self._reduced(reduction, kernel, 0 if 1 <= power < 2 else -np.inf)
         if power >= 2:
             self._direct = None
+
+    def _formula(self) -> str:
+        p = self.power
+        if p in (1, 2):
+            return "exp(z) - y z" if p == 1 else "z + y exp(-z)"
+        return f"exp({2 - p:g} z) / {2 - p:g} + y exp({1 - p:g} z) / {p - 1:g}"
 
     def _checked(self, name: str, y: Array) -> Array:
         return _positive(name, y) if self.power >= 2 else super()._checked(name, y)
@@ -831,6 +879,14 @@ class CrossEntropy(_OfClasses):
             y = np.ascontiguousarray(smooth, dtype)
         return self._probabilities, y
 
+    def _formula(self) -> str:
+        eps = self.label_smoothing
+        own, each = ("", "") if self._weights is None else ("c[y] ", "c ")
+        weights = "" if self._weights is None else f", c = {self._weights.tolist()}"
+        if not eps:
+            return f"-{own}log softmax(z)[y]{weights}"
+        return f"-({1 - eps:g} {own}log p[y] + {eps:g} mean of {each}log p), p = softmax(z){weights}"
+
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
         y, w = np.asarray(target), self._weights
         if y.ndim == 2:
@@ -891,6 +947,11 @@ class Focal(Loss):
         self._of_labels = _kernels.losses.focal_labels(gamma, self._weights)
         self._direct = None
 
+    def _formula(self) -> str:
+        share = "" if self.alpha is None else "a "
+        alpha = "" if self.alpha is None else f", a = {self.alpha}"
+        return f"-{share}(1 - p)**{self.gamma:g} log p, p the probability of the row's own class{alpha}"
+
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
     ) -> tuple[Any, Array]:
@@ -936,6 +997,9 @@ class MulticlassHinge(_OfClasses):
 
     def __init__(self, reduction: str = "mean") -> None:
         self._reduced(reduction, _kernels.losses.hinge_labels())
+
+    def _formula(self) -> str:
+        return "max(0, 1 + max of the other z - z[y])"
 
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
@@ -1013,6 +1077,11 @@ class CostSensitive(Loss):
             kernel = family.softmax_probabilities()
         self._reduced(reduction, kernel)
         self._direct = None
+
+    def _formula(self) -> str:
+        if self._binary:
+            return f"-({self.false_negative:g} y log s(z) + {self.false_positive:g} (1 - y) log s(-z)), s the sigmoid"
+        return "-sum over j of (max c - c_j) log softmax(z)[j], c the costs of the row"
 
     @property
     def _binary(self) -> bool:

@@ -12,6 +12,7 @@ from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component
 from lossopt._kernels import abi
+from lossopt.explanations import explain
 from lossopt.losses import Loss, _Outside, evaluate
 from lossopt.penalties import Penalty
 
@@ -185,6 +186,9 @@ class Objective(Component):
                 bool(fit_intercept),
             )
         self.size = self.n_outputs * (d + bool(fit_intercept))
+
+    def __str__(self) -> str:
+        return explain(self).objective
 
     def zeros(self) -> Array:
         """A start: zeros, in the type of X.

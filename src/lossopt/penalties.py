@@ -109,6 +109,10 @@ class Penalty(Component, ABC):
         return None
 
     @abstractmethod
+    def _formula(self) -> str:
+        """What it adds for weights W, for reading."""
+
+    @abstractmethod
     def _value(self, w: Array) -> float: ...
 
     @abstractmethod
@@ -182,6 +186,12 @@ class _Strong(Penalty, ABC):
             return self
         return type(self)(**{**self._arguments(), "strength": float(self.strength(t))})
 
+    def _times(self, ratio: float) -> str:
+        """A coefficient, for reading."""
+        if not isinstance(self.strength, Schedule):
+            return f"{self.strength * ratio:g}"
+        return f"{'' if ratio == 1 else f'{ratio:g} * '}{self.strength!r}(t)"
+
     def _each(self, label: str, w: Array) -> Array | None:
         """A factor a coordinate of w, or None."""
         if self._factors is None:
@@ -195,6 +205,11 @@ class _Separable(_Strong, ABC):
     def _closing(self, label: str, w: Array) -> Any:
         factors = self._each(label, w)
         return None if factors is None else _kernels.penalties.soft_closing(np.empty_like(w), factors)
+
+    def _formula(self) -> str:
+        factor = "" if self.factors is None else "factor "
+        sums = (f"sum {factor}|W|", f"sum {factor}W**2")
+        return " + ".join(f"{self._times(x)} * {s}" for x, s in zip(self._ratios(), sums, strict=True) if x)
 
     def _value(self, w: Array) -> float:
         return float(_kernels.penalties.value(w, self._each("w", w), *self._coefficients()))
@@ -344,6 +359,9 @@ class GroupL2(_Strong):
     def _ratios(self) -> tuple[float, float]:
         return 1.0, 0.0
 
+    def _formula(self) -> str:
+        return f"{self._times(1)} * sum over groups of {'' if self.factors is None else 'factor '}|W_g|"
+
     def _closing(self, label: str, w: Array) -> Any:
         return self._grouped(label, w, np.empty_like(w))
 
@@ -369,6 +387,10 @@ class _Bounded(Penalty, ABC):
 
     @abstractmethod
     def _bounds(self) -> tuple[float, float]: ...
+
+    def _formula(self) -> str:
+        low, high = self._bounds()
+        return f"(0 where {low:g} <= W <= {high:g}, else inf)"
 
     def _closing(self, label: str, w: Array) -> Any:
         return _kernels.penalties.box_closing(np.empty_like(w), np.ones_like(w), *self._bounds())

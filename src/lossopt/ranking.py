@@ -245,6 +245,9 @@ class PairwiseRanking(_Ranking):
     def __init__(self, reduction: str = "mean") -> None:
         self._queries(reduction)
 
+    def _formula(self) -> str:
+        return "log(1 + exp(z_j - z_i)), mean over the pairs of a query with y_i > y_j"
+
     def _made_of(self, relevance: Array, begins: Array) -> tuple[Any, Array]:
         return _kernels.losses.pairs_of_rows(None, 0), relevance
 
@@ -273,6 +276,9 @@ class ListNet(_Ranking):
 
     def __init__(self, reduction: str = "mean") -> None:
         self._queries(reduction)
+
+    def _formula(self) -> str:
+        return "-sum over documents i of a query of softmax(y)_i log softmax(z)_i"
 
     def _made_of(self, relevance: Array, begins: Array) -> tuple[Any, Array]:
         sizes, first = np.diff(begins), begins[:-1]
@@ -318,6 +324,11 @@ class LambdaRank(_Ranking):
             raise ValueError(f"LambdaRank: k must be a positive whole number, got {k!r}")
         self.k = k
         self._queries(reduction)
+
+    def _formula(self) -> str:
+        ndcg = "NDCG" if self.k is None else f"NDCG@{self.k}"
+        pairs = "sum over the pairs of a query with y_i > y_j"
+        return f"|N_ij| log(1 + exp(z_j - z_i)), {pairs}, N_ij what swapping the two does to {ndcg}"
 
     def _checked(self, name: str, relevance: Array) -> None:
         super()._checked(name, relevance)
