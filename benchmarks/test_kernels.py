@@ -131,3 +131,36 @@ def test_csr(benchmark, request, side, dtype):
         n * each,
         lambda: kernels.linear.value_and_grad(loss, X, y, None, weight, bias, *grads, 1 / n),
     )
+
+
+@size
+@dtype
+@side
+def test_average(benchmark, request, side, dtype, size):
+    """Averages of weights."""
+    kernels, rng = SIDES[side], np.random.default_rng(0)
+    averages, w = (kernels.Arrays([rng.standard_normal(size).astype(dtype)], True) for _ in range(2))
+    measure(benchmark, request, side, size, lambda: kernels.updates.blend(averages, w, 0.01))
+
+
+@pytest.mark.parametrize("documents", [5, 50, 500])
+@dtype
+@pytest.mark.parametrize(("cls", "row"), [pytest.param(*x[1:], id=x[0]) for x in cases.walk("rankings")])
+@side
+def test_ranking(benchmark, request, side, cls, row, dtype, documents, monkeypatch):
+    """Value and gradient of 10 000 documents in queries of so many."""
+    rng, n = np.random.default_rng(0), 10_000
+    z, y, group = rng.standard_normal(n).astype(dtype), rng.integers(0, 5, n), np.arange(n) // documents
+    monkeypatch.setattr(_kernels, "losses", SIDES[side].losses)
+    loss, out = row.make(cls), np.empty_like(z)
+    measure(benchmark, request, side, n, lambda: loss.value_and_grad(z, y, group=group, out=out))
+
+
+@pytest.mark.parametrize(("cls", "row"), [pytest.param(*x[1:], id=x[0]) for x in cases.walk("schedules")])
+@pytest.mark.parametrize("side", ["together", "one by one"])
+def test_schedule(benchmark, request, side, cls, row):
+    """A thousand updates' numbers."""
+    schedule, t = row.make(cls), np.arange(1000.0)
+    numbers = t.tolist()
+    work = {"together": lambda: schedule(t), "one by one": lambda: [schedule(x) for x in numbers]}
+    measure(benchmark, request, side, len(t), work[side])

@@ -517,3 +517,47 @@ def test_nothing_of_the_size_of_x_is_allocated(k):
 
 def test_overflow_is_infinite_and_warns_of_nothing():
     assert lo.Objective(X3 * 1e200, Y3, lo.MSE())(np.ones(3)) == np.inf
+
+
+# ---- the chapter's claims
+
+
+def test_a_gradient_says_what_a_small_change_does():
+    """dL/dw = 3.2, so that 0.1 more of w is about 0.32 more of L."""
+    objective = lo.Objective([[1.0]], [0.4], lo.MSE(), fit_intercept=False)
+    value, gradient = objective.value_and_grad([2.0])
+    assert gradient[0] == pytest.approx(3.2)
+    assert objective([2.1]) - value == pytest.approx(0.32, abs=0.02)
+
+
+def test_descent_converges_below_two_over_l_and_diverges_above():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 5)), rng.standard_normal(200)
+    objective = lo.Objective(X, y, lo.MSE(), lo.L2(0.1), fit_intercept=False)
+    steepest = 2 * np.linalg.eigvalsh(X.T @ X).max() / 200 + 2 * 0.1
+    best = np.linalg.solve(X.T @ X / 200 + 0.1 * np.eye(5), X.T @ y / 200)
+    for factor, near in ((1.99, True), (2.01, False)):
+        w, opt = np.full(5, 1.0), lo.SGD(lr=factor / steepest)
+        for _ in range(3000):
+            opt.step(w, objective.value_and_grad(w)[1])
+        assert (np.abs(w - best).max() < 1e-6) == near
+        assert near or np.abs(w).max() > 1e6
+
+
+def test_of_two_equal_columns_l1_takes_any_part_and_elastic_net_takes_both_alike():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal(100)
+    X, y = np.c_[x, x], 2 * x
+
+    def trained(penalty, start):
+        model = lo.Linear(2)
+        model.params["weight"][...] = start
+        lo.Trainer(model, lo.MSE(), lo.SGD(0.1), penalty, batch_size=None).fit(X, y, epochs=3000)
+        return model.params["weight"][0]
+
+    one, other = (trained(lo.L1(0.1), start) for start in ([1.0, 0.0], [0.0, 1.0]))
+    assert one.sum() == pytest.approx(other.sum(), rel=1e-6)
+    assert abs(one - other).max() > 0.5
+    both = [trained(lo.ElasticNet(0.1, 0.5), start) for start in ([1.0, 0.0], [0.0, 1.0])]
+    np.testing.assert_allclose(both[0], both[1], 1e-6)
+    assert both[0][0] == pytest.approx(both[0][1], rel=1e-6)

@@ -162,6 +162,10 @@ def test_a_constant_schedule_is_the_number(cls, row):
         (lo.SGD(lr=0.1, weight_decay=0.5), [0, 1], [0, -0.1]),
         # eps is added to the corrected root
         (lo.Adam(lr=1), [1e-9], [-1 / 11]),
+        # Keras's and optax's, with 0.1 to begin with and eps inside the root, moves by 0.98773
+        (lo.Adagrad(lr=1), [2], [-1]),
+        # with the eps of Keras and scikit-learn, before the correction, it would be 0.0031523
+        (lo.Adam(lr=1, eps=1e-8), [1e-9], [-0.090909091]),
         # the first step is lr, however large or small the gradient
         (lo.Adam(lr=0.1), [1e6], [-0.1]),
         (lo.Adam(lr=0.1), [-1e-3], [0.099999]),
