@@ -295,6 +295,9 @@ def large():
         labels=np.ones(2**20, np.int64),
         loss=_kernels.losses.bce(1.0, 1.0, 0.0),
         dense=dense,
+        pairs=_kernels.losses.pairs_of_rows(None, 0),
+        begins=np.arange(0, 2**20 + 1, 16),
+        each=np.ones((2, 2**16)),
         groups=_kernels.penalties.group_closing(x, y, np.arange(2**20), np.arange(0, 2**20 + 1, 4)),
         csr=_arrays.matrix("X", sp.csr_matrix(dense)),
         row=(np.ones((1, 16)), np.ones(1)),
@@ -327,6 +330,7 @@ DOORS = {
     "losses.value_and_grad": lambda a: (a.loss, a.x, a.y, None, a.out, 1, 1.0),
     "losses.pointwise": lambda a: (a.loss, a.x, a.y, a.out, 1),
     "losses.sum": lambda a: (a.x,),
+    "losses.grouped": lambda a: (a.pairs, a.x, a.y, a.begins, a.each[0], a.each[1], a.out),
     "losses.outside": lambda a: (a.x, 0.0, 1.0),
     "losses.outside_labels": lambda a: (a.labels, 2),
     **linear_doors("dense"),
@@ -345,6 +349,7 @@ DOORS = {
     "penalties.group_add_grad": lambda a: (a.groups, a.x, a.out, 0.1),
     "penalties.close": lambda a: (a.groups, a.out, 0.1),
     "updates.step": lambda a: (*a.step, np.zeros(1, np.int64), 1, 1.0, np.inf),
+    "updates.blend": lambda a: (a.step[1], a.step[2], 0.1),
     "updates.norm": lambda a: (a.step[1],),
     "loop.permutation": lambda a: (np.empty(2**20, np.int64), 0, 0, 2**20),
     **{f"math.{name}": lambda a: (a.x, a.out) for name in FUNCTIONS},
@@ -353,7 +358,7 @@ DOORS = {
 
 def test_every_door_is_in_the_table():
     makers = {row.kernel for table in ("losses", "optimizers") for _, _, row in cases.walk(table)}
-    makers |= {"objective_pass", "stream", "soft_closing", "box_closing", "group_closing"}
+    makers |= {"objective_pass", "stream", "soft_closing", "box_closing", "group_closing", "pairs_of_rows", "custom"}
     modules = {name: getattr(_kernels, name) for name in _kernels.FAMILIES} | {"loop": loop}
     functions = {
         f"{family}.{name}"

@@ -69,7 +69,7 @@ def test_blocks_are_shuffled_within_and_come_in_order(numbers, d, blocks):
     n = numbers // d
     X = np.broadcast_to(np.float32(0), (n, d))
     trainer = lo.Trainer(lo.Linear(d, dtype=np.float32), lo.MSE(), lo.SGD(lr=0.1), shuffle="blocks", seed=3)
-    order, size = _Batches(trainer, X, n, 4).order, 2**21 // d
+    order, size = _Batches(trainer, types.SimpleNamespace(X=X, units=n, lots=None), 4).order, 2**21 // d
     pieces = [order[i : i + size] for i in range(0, n, size)]
     assert len(pieces) == blocks
     for i, piece in enumerate(pieces):
@@ -775,7 +775,7 @@ FIT_ERRORS = {
     "y": ((X4, Y4[:, None]), {}, "y must have the prediction's shape (4,), got float64 array of shape (4, 1)"),
     "weight": ((X4, Y4), {"sample_weight": [1.0]}, "sample_weight must have shape (4,), a weight a row"),
     "negative": ((X4, Y4), {"sample_weight": [1, 1, 1, -1]}, "sample_weight must be finite and not negative"),
-    "validation": ((X4, Y4), {"validation": X4}, "validation must be (X, y) or (X, y, sample_weight)"),
+    "validation": ((X4, Y4), {"validation": X4}, "validation must be (X, y), (X, y, sample_weight) or (X"),
     "held": ((X4, Y4), {"validation": (X4, Y4[:2])}, "y must have a target for each of the 4 rows of X"),
     "held columns": ((X4, Y4), {"validation": (X4[:, :1], Y4)}, "X must have 2 features, got float64"),
 }
