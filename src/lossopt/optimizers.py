@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
-from itertools import accumulate
+from itertools import accumulate, repeat
 from math import prod
 from operator import mul
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ from lossopt import _arrays, _kernels
 from lossopt._component import Component, _construct
 from lossopt._kernels import abi
 from lossopt.penalties import Penalty
-from lossopt.schedules import Constant, Schedule
+from lossopt.schedules import Schedule
 
 __all__ = [
     "FTRL",
@@ -61,6 +61,9 @@ def _named(params: Params, what: str) -> dict[str, Any]:
     if isinstance(params, (list, tuple)) and not any(isinstance(x, (int, float)) for x in params):
         return {f"{what}[{i}]": x for i, x in enumerate(params)}
     return {what: params}
+
+
+_NOTHING = (0.0, 0.0)  # l1 and l2 of no penalty
 
 
 def _unpenalized(name: str) -> bool:
@@ -316,11 +319,15 @@ class Optimizer(Component, ABC):
                     raise ValueError(f"{name} must be positive, got {limit!r}")
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
-        hypers = [part._now(t) for part in self._grouped()]
-        acts = (0.0, 0.0) if penalty is None else penalty._coefficients(t)
-        settings = tuple(hypers[group] + (acts if penalized else (0.0, 0.0)) for group, penalized in bound.settings)
-        closings = bound.closings(penalty)
-        self._refuse(acts[0] != 0, closings is not None)
+        closings = None
+        if penalty is None and not self._parts:
+            settings = (self._now(t) + _NOTHING,) * len(bound.settings)
+        else:
+            hypers = [part._now(t) for part in self._grouped()]
+            acts = _NOTHING if penalty is None else penalty._coefficients(t)
+            settings = tuple(hypers[group] + (acts if penalized else _NOTHING) for group, penalized in bound.settings)
+            closings = bound.closings(penalty)
+            self._refuse(acts[0] != 0, closings is not None)
         scale, norm = 1.0, 0.0
         if max_norm is not None or judge is not None:
             norm = float(_kernels.updates.norm(memory))
@@ -343,7 +350,7 @@ class Optimizer(Component, ABC):
             np.inf if clip_value is None else clip_value,
             closings,
         )
-        return settings[0] if settings else hypers[0]
+        return settings[0] if settings else self._now(t)
 
     def _now(self, t: float) -> tuple[Any, ...]:
         """The hyperparameters of an update at t."""
@@ -974,26 +981,40 @@ class NAdam(_WithBetas):
         return _kernels.updates.nadam_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
-        # a schedule, so that `_hypers` is asked
-        return self.lr, *self.betas, self.eps, self.weight_decay, _ASKED, _ASKED, _ASKED
+        # the last three are made for each update
+        return *super()._hyper(), 0.0, 0.0, 0.0
 
-    def _mu(self, k: Array, t: Array) -> Array:
-        beta, decay = (x(t) if isinstance(x, Schedule) else x for x in (self.betas[0], self.momentum_decay))
-        return np.asarray(beta * (1 - 0.5 * 0.96 ** (k * decay)) + 0 * t)
+    def _mu(self, first: int, t: Array) -> list[tuple[float, float]]:
+        """mu_k, and what mu_(k+1) would be, of the updates from `first` on, at the given t."""
+        pair = (x(t).tolist() if isinstance(x, Schedule) else repeat(x) for x in (self.betas[0], self.momentum_decay))
+        return [(_mu(k, *x), _mu(k + 1, *x)) for k, *x in zip(range(first, first + len(t)), *pair, strict=False)]
+
+    def _before(self, apart: float) -> float:
+        """The product of all mu up to now, of updates that read their schedules so far apart."""
+        if self._product[0] != self.steps:
+            self._product = self.steps, prod(mu for mu, _ in self._mu(1, np.arange(self.steps) * apart))
+        return self._product[1]
 
     def _hypers(self, t: Array) -> Array:
         done = self.steps
-        apart = t[0] / done if done else (t[1] - t[0] if len(t) > 1 else 1.0)
-        if self._product[0] != done:
-            before = np.arange(done)
-            self._product = done, prod(self._mu(before + 1, before * apart).tolist())
+        before = self._before(t[0] / done if done else (t[1] - t[0] if len(t) > 1 else 1.0))
         table = super()._hypers(t)
-        k = done + 1 + np.arange(len(t))
-        table[:, 5], table[:, 6] = self._mu(k, t), self._mu(k + 1, t)
-        products = list(accumulate(table[:, 5].tolist(), mul, initial=self._product[1]))
+        table[:, 5:7] = self._mu(done + 1, t)
+        products = list(accumulate(table[:, 5].tolist(), mul, initial=before))
         table[:, 7] = products[1:]
         self._product = done + len(t), products[-1]
         return table
+
+    def _now(self, t: float) -> tuple[Any, ...]:
+        (beta, _), decay, *others = self.betas, self.momentum_decay, *super()._hyper()[:5]
+        if not abi.plain((beta, decay, *others)):
+            return super()._now(t)
+        # the same without a schedule, and without arrays of one number
+        k, before = self.steps + 1, self._before(1.0)
+        mu = _mu(k, beta, decay)  # type: ignore[arg-type]
+        self._product = k, before * mu
+        ahead = _mu(k + 1, beta, decay)  # type: ignore[arg-type]
+        return others[0] * self.lr_scale, *others[1:], mu, ahead, self._product[1]
 
 
 class RAdam(_WithBetas):
@@ -1227,7 +1248,9 @@ def _betas(owner: Component, betas: tuple[Number, Number]) -> tuple[Number, Numb
     return betas[0], betas[1]
 
 
-_ASKED = Constant(0.0)
+def _mu(k: int, beta: float, decay: float) -> float:
+    return float(beta * (1 - 0.5 * 0.96 ** (k * decay)))
+
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
     "sgd": SGD,
