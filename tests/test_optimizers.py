@@ -89,8 +89,14 @@ def assert_near(params, tensors, dtype):
 @each_row
 @pytest.mark.parametrize(
     ("dtype", "clip"),
-    [(np.float64, {}), (np.float32, {}), (np.float64, {"max_norm": 1.5}), (np.float64, {"clip_value": 0.4})],
-    ids=["float64", "float32", "max_norm", "clip_value"],
+    [
+        (np.float64, {}),
+        (np.float32, {}),
+        (np.float64, {"max_norm": 1.5}),
+        (np.float64, {"clip_value": 0.4}),
+        (np.float64, {"clip_norm": 1.0}),
+    ],
+    ids=["float64", "float32", "max_norm", "clip_value", "clip_norm"],
 )
 def test_two_hundred_steps_are_torchs(cls, row, dtype, clip):
     torch, judge, tensors = torch_twin(cls, row, dtype)
@@ -101,11 +107,13 @@ def test_two_hundred_steps_are_torchs(cls, row, dtype, clip):
             tensor.grad = torch.tensor(g)
         if "max_norm" in clip:
             norm = torch.nn.utils.clip_grad_norm_(tensors, clip["max_norm"])
+        elif "clip_norm" in clip:
+            norm = torch.linalg.norm(torch.stack([torch.nn.utils.clip_grad_norm_(x, 1.0) for x in tensors]))
         elif "clip_value" in clip:
             torch.nn.utils.clip_grad_value_(tensors, clip["clip_value"])
         judge.step()
         opt.step(params, grads, **clip)
-        if "max_norm" in clip:
+        if "max_norm" in clip or "clip_norm" in clip:
             assert opt.grad_norm == pytest.approx(norm.item(), rel=1e-6)
     assert opt.steps == 200
     assert_near(params, tensors, dtype)
@@ -164,6 +172,7 @@ def test_a_constant_schedule_is_the_number(cls, row):
         (lo.Adam(lr=1), [1e-9], [-1 / 11]),
         # Keras's and optax's, with 0.1 to begin with and eps inside the root, moves by 0.98773
         (lo.Adagrad(lr=1), [2], [-1]),
+        (lo.Adagrad(lr=1, initial_accumulator_value=0.1, eps=1e-7), [2], [-0.98773]),
         # with the eps of Keras and scikit-learn, before the correction, it would be 0.0031523
         (lo.Adam(lr=1, eps=1e-8), [1e-9], [-0.090909091]),
         # the first step is lr, however large or small the gradient
@@ -984,3 +993,34 @@ def test_groups_need_names_that_they_match():
         opt.step({"w": w, "wb": np.ones(1)}, {"w": w.copy(), "wb": np.ones(1)})
     assert (w == 1).all()
     assert opt.steps == 0
+
+
+@pytest.mark.parametrize("wrap", [dict, list, tuple, np.ndarray])
+def test_each_array_is_clipped_by_itself(wrap):
+    def made(*numbers):
+        return np.array(numbers[0]) if wrap is np.ndarray else dict(zip("ab", map(np.array, numbers), strict=True)) if (
+            wrap is dict) else wrap(map(np.array, numbers))  # fmt: skip
+
+    params, grads = made([0.0, 0.0], [1.0]), made([3.0, 4.0], [0.5])
+    before = copy.deepcopy(grads)
+    opt = lo.SGD(1.0)
+    opt.step(params, grads, clip_norm=1.0)
+    arrays = [params] if wrap is np.ndarray else list(params.values()) if wrap is dict else list(params)
+    assert_allclose(arrays[0], [-0.6, -0.8], 1e-6)
+    assert wrap is np.ndarray or arrays[1][0] == 0.5
+    assert opt.grad_norm == pytest.approx(5 if wrap is np.ndarray else np.sqrt(25.25))
+    assert_same(grads, before) if wrap is not np.ndarray else assert_array_equal(grads, before)
+
+
+def test_norms_that_make_no_sense():
+    opt, w = lo.SGD(1.0), np.ones(2)
+    with pytest.raises(ValueError, match="clip_norm and max_norm clip the same: give one of them"):
+        opt.step(w, w.copy(), max_norm=1.0, clip_norm=1.0)
+    with pytest.raises(ValueError, match="clip_norm must be positive, got 0"):
+        opt.step(w, w.copy(), clip_norm=0)
+    with pytest.raises(ValueError, match=r"the gradient of params must have its shape \(2,\)"):
+        opt.step(w, np.full(3, 9.0), clip_norm=1.0)
+    assert (w == 1).all()
+    assert opt.grad_norm is None
+    opt.step(w, [np.nan, 1.0], clip_norm=1.0)
+    assert np.isnan(w).all()

@@ -63,6 +63,29 @@ def _named(params: Params, what: str) -> dict[str, Any]:
     return {what: params}
 
 
+def _positive(name: str, limit: Any) -> float:
+    if not (isinstance(limit, (int, float, np.number)) and limit > 0):
+        raise ValueError(f"{name} must be positive, got {limit!r}")
+    return float(limit)
+
+
+def _coefficient(limit: float, norm: float) -> float:
+    """What a gradient of this norm is multiplied by."""
+    return min(1.0, limit / (norm + 1e-6)) if norm == norm else np.nan
+
+
+def _each_clipped(grads: Params, limit: float) -> tuple[Params, float]:
+    """Gradients as they came, but for those that are too long; and the norm of all together."""
+    given, norms = _named(grads, "grads"), []
+    for name, x in given.items():
+        g = _arrays.floats("grads", x)
+        norms.append(float(_kernels.updates.norm(_kernels.Arrays([g], False))))
+        if (scale := _coefficient(limit, norms[-1])) != 1:
+            given[name] = g * g.dtype.type(scale)
+    made: Params = given if isinstance(grads, Mapping) else list(given.values())
+    return (made if isinstance(grads, (Mapping, list, tuple)) else made[0]), float(np.hypot.reduce([0.0, *norms]))  # type: ignore[index]
+
+
 _NOTHING = (0.0, 0.0)  # l1 and l2 of no penalty
 
 
@@ -194,7 +217,7 @@ class Optimizer(Component, ABC):
     steps : int
         Updates done.
     grad_norm : float or None
-        The global norm of the data gradient at the last step that was given `max_norm`, before clipping.
+        The global norm of the data gradient at the last step that was given `max_norm` or `clip_norm`, before clipping.
     lr_scale : float
         What multiplies every lr, scheduled or not, of every group; 1, until somebody sets it (see ReduceOnPlateau).
 
@@ -272,6 +295,7 @@ class Optimizer(Component, ABC):
         penalty: Penalty | None = None,
         max_norm: float | None = None,
         clip_value: float | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         """Update the parameters in place.
 
@@ -289,13 +313,22 @@ class Optimizer(Component, ABC):
             Clip the global norm of the gradients: they are multiplied by ``min(1, max_norm / (norm + 1e-6))``.
         clip_value : float, optional
             Clamp each number of the (so multiplied) gradients to ``[-clip_value, clip_value]``.
+        clip_norm : float, optional
+            Instead of `max_norm`: clip the norm of each array's gradient by itself, in the same way.
 
         Raises
         ------
         ValueError, TypeError
             An array has the wrong shape, type, layout or memory; nothing has been written then.
         """
-        self._update(params, grads, penalty, max_norm, clip_value, self.steps)
+        if clip_norm is None:
+            self._update(params, grads, penalty, max_norm, clip_value, self.steps)
+            return
+        if max_norm is not None:
+            raise ValueError("clip_norm and max_norm clip the same: give one of them")
+        grads, norm = _each_clipped(grads, _positive("clip_norm", clip_norm))
+        self._update(params, grads, penalty, None, clip_value, self.steps)
+        self.grad_norm = norm
 
     def _update(
         self,
@@ -315,8 +348,8 @@ class Optimizer(Component, ABC):
             raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
         if max_norm is not None or clip_value is not None:
             for name, limit in (("max_norm", max_norm), ("clip_value", clip_value)):
-                if limit is not None and not (isinstance(limit, (int, float, np.number)) and limit > 0):
-                    raise ValueError(f"{name} must be positive, got {limit!r}")
+                if limit is not None:
+                    _positive(name, limit)
         bound = self._bound_to(params)
         memory = bound.gradients(grads)
         closings = None
@@ -335,7 +368,7 @@ class Optimizer(Component, ABC):
             return None
         if max_norm is not None:
             self.grad_norm = norm
-            scale = min(1.0, max_norm / (norm + 1e-6)) if norm == norm else np.nan
+            scale = _coefficient(max_norm, norm)
         self._keep(bound)
         self.steps += 1
         _kernels.updates.step(
