@@ -37,6 +37,7 @@ LAYERS = (
 BESIDE = {
     ("cli", "bench"),
     ("custom", "losses"),
+    ("models", "checkpoint"),
     ("ranking", "losses"),
     ("objective", "explanations"),
     ("optimizers", "penalties"),
@@ -74,6 +75,7 @@ SHARED = {
     "_Average",
     "_Outside",
     "_Ranking",
+    "_Saved",
 }
 
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -534,7 +534,7 @@ def test_a_missing_bar_leaves_nothing_begun(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     trainer = lo.Trainer(lo.Linear(D), lo.MSE(), lo.SGD(lr=0.01))
-    with pytest.raises(ImportError, match=r"progress=True needs tqdm"):
+    with pytest.raises(ImportError, match=r"a progress bar needs tqdm"):
         trainer.fit(np.ones((4, D)), np.ones(4), epochs=3, progress=True)
     trainer.resume(np.ones((4, D)), np.ones(4))
     assert trainer.epochs == 0

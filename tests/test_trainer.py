@@ -726,7 +726,7 @@ def test_progress_shows_a_bar(capfd):
 
 def test_progress_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
-    with pytest.raises(ImportError, match=re.escape("progress=True needs tqdm: pip install 'lossopt[cli]'")):
+    with pytest.raises(ImportError, match=re.escape("a progress bar needs tqdm: pip install 'lossopt[cli]'")):
         scripted([1], progress=True)[1]()
 
 

@@ -5,7 +5,16 @@ What the tables hold is listed where it is defined, in `__all__` of its module; 
 
 from lossopt import losses, optimizers, penalties, ranking, schedules
 from lossopt.averages import EMA, Polyak
-from lossopt.callbacks import Callback, EarlyStopping, ReduceOnPlateau
+from lossopt.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    Progress,
+    ReduceOnPlateau,
+    TargetLoss,
+    TensorBoard,
+    TimeLimit,
+)
 from lossopt.custom import CustomLoss
 from lossopt.explanations import Explanation, explain
 from lossopt.history import History
@@ -26,6 +35,7 @@ __all__ = [
     "EMA",
     "MLP",
     "Callback",
+    "Checkpoint",
     "CrossValidation",
     "CustomLoss",
     "EarlyStopping",
@@ -36,7 +46,11 @@ __all__ = [
     "Model",
     "Objective",
     "Polyak",
+    "Progress",
     "ReduceOnPlateau",
+    "TargetLoss",
+    "TensorBoard",
+    "TimeLimit",
     "Trainer",
     "check_gradient",
     "cross_validate",

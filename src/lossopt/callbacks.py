@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,17 @@ class Callback(Component):
     """
 
     trainer: Trainer
+    _kept: ClassVar[tuple[str, ...]] = ()  # attributes that go where it goes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in self._kept} or None
+
+    def _pause(self) -> int | None:
+        """How many updates from now it wants to look between two of them."""
+        return None
+
+    def _rest(self) -> None:
+        """Between two updates, or two epochs, when all is consistent."""
 
     def _watches_batches(self) -> bool:
         hooks = ((self.on_batch_begin, Callback.on_batch_begin), (self.on_batch_end, Callback.on_batch_end))
@@ -109,6 +122,8 @@ class EarlyStopping(Callback):
         self.restore_best = restore_best
         self.on_train_begin()
 
+    _kept = ("best", "best_epoch", "_params", "_running", "_bad")
+
     def on_train_begin(self) -> None:
         self.best = np.inf
         self.best_epoch: int | None = None
@@ -140,10 +155,6 @@ class EarlyStopping(Callback):
             self._running = {name: x.copy() for name, x in params.items()}
             for name, x in self._params.items():
                 params[name][...] = x
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        names = ("best", "best_epoch", "_params", "_running", "_bad")
-        return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in names}
 
 
 class ReduceOnPlateau(Callback):
@@ -207,6 +218,8 @@ class ReduceOnPlateau(Callback):
         self.min_lr = min_lr
         self.on_train_begin()
 
+    _kept = ("best", "reductions", "_bad", "_cooling")
+
     def on_train_begin(self) -> None:
         self.best = np.inf
         self.reductions = 0
@@ -231,6 +244,195 @@ class ReduceOnPlateau(Callback):
             self.trainer.optimizer.lr_scale *= max(self.factor, self.min_lr / lr)
             self.reductions += 1
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        names = ("best", "reductions", "_bad", "_cooling")
-        return _construct, (type(self), self._arguments()), {name: getattr(self, name) for name in names}
+
+class TargetLoss(Callback):
+    """End training when a curve has come down to a value.
+
+    Parameters
+    ----------
+    value : float
+        The fit ends after the first epoch with a number at or below it.
+    monitor : str
+        A key of History.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> X, y = np.ones((4, 1)), np.ones(4)
+    >>> target = lo.TargetLoss(1e-3)
+    >>> trainer = lo.Trainer(lo.Linear(1), lo.MSE(), lo.SGD(lr=0.1), batch_size=None, callbacks=[target])
+    >>> history = trainer.fit(X, y, epochs=100)
+    >>> len(history) < 100, history["train_loss"][-1] <= 1e-3
+    (True, True)
+    """
+
+    def __init__(self, value: float, monitor: str = "train_loss") -> None:
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or np.isnan(value):
+            raise ValueError(f"TargetLoss: value must be a number, got {value!r}")
+        self.value = value
+        self.monitor = monitor
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        value = _watched(self, self.monitor, logs)
+        if value <= self.value:
+            self.trainer.stop(f"target reached: {self.monitor} is {value:.6g}")
+
+
+class TimeLimit(Callback):
+    """End training when its time is up, in the middle of an epoch too; `Trainer.resume` goes on from there.
+
+    Parameters
+    ----------
+    seconds : float, positive
+        Of one fit, or of one resume. An update is always finished.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> trainer = lo.Trainer(lo.Linear(1), lo.MSE(), lo.SGD(), callbacks=[lo.TimeLimit(0.05)])
+    >>> history = trainer.fit(np.ones((4, 1)), np.ones(4), epochs=10**9)
+    >>> history.stopped
+    'time limit: 0.05 s are over'
+    """
+
+    def __init__(self, seconds: float) -> None:
+        number = isinstance(seconds, (int, float, np.number)) and not isinstance(seconds, bool)
+        if not number or not 0 < seconds < np.inf:
+            raise ValueError(f"TimeLimit: seconds must be positive and finite, got {seconds!r}")
+        self.seconds = seconds
+
+    def on_train_begin(self) -> None:
+        self._end = time.monotonic() + self.seconds
+
+    def _rest(self) -> None:
+        if time.monotonic() >= self._end:
+            self.trainer._halt = f"time limit: {self.seconds:g} s are over"
+
+
+@final
+class Checkpoint(Callback):
+    """Save the trainer every so often, and at every way out of a fit.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file that `Trainer.save` writes; the one before is replaced when the new one is on the disk.
+    every : int or "epoch"
+        Updates between two saves.
+
+    Notes
+    -----
+    The compiled loop comes back to Python for it where the bits do not depend on that: on wide CSR at the next of
+    certain places. What callbacks behind it in the list do at the end of the fit is not in the last file.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "run.lossopt"
+    >>> trainer = lo.Trainer(lo.Linear(1), lo.MSE(), lo.SGD(), callbacks=[lo.Checkpoint(path, every="epoch")])
+    >>> history = trainer.fit(np.ones((4, 1)), np.ones(4), epochs=3)
+    >>> lo.Trainer.load(path).epochs
+    3
+    """
+
+    def __init__(self, path: str | Path, every: int | str = 1000) -> None:
+        whole = isinstance(every, (int, np.integer)) and not isinstance(every, bool) and every > 0
+        if not whole and every != "epoch":
+            raise ValueError(f"Checkpoint: every must be a positive whole number or 'epoch', got {every!r}")
+        self.path = path
+        self.every = every
+        self._saved = 0
+
+    def on_train_begin(self) -> None:
+        self._saved = self._now()
+
+    def _now(self) -> int:
+        return int(self.trainer.epochs if self.every == "epoch" else self.trainer.optimizer.steps)
+
+    def _pause(self) -> int | None:
+        return None if isinstance(self.every, str) else self._saved + int(self.every) - self._now()
+
+    def _rest(self) -> None:
+        if self._now() - self._saved >= (1 if isinstance(self.every, str) else self.every):
+            self._saved = self._now()
+            self.trainer.save(self.path)
+
+    def on_train_end(self) -> None:
+        self.trainer.save(self.path)
+
+
+class Progress(Callback):
+    """A progress bar with losses and rate, in terminals and notebooks: what ``fit(progress=True)`` shows.
+
+    Notes
+    -----
+    Needs tqdm, of the extra `demo` or `cli`.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.Progress()
+    Progress()
+    """
+
+    @staticmethod
+    def _tqdm() -> Any:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError:
+            raise ImportError("a progress bar needs tqdm: pip install 'lossopt[cli]'") from None
+        return tqdm
+
+    def on_train_begin(self) -> None:
+        self._bar = self._tqdm()(total=self.trainer._left, unit="epoch")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+
+    def on_train_end(self) -> None:
+        self._bar.close()
+
+
+class TensorBoard(Callback):
+    """Write every curve of the history for TensorBoard, an entry an epoch.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of one run.
+
+    Notes
+    -----
+    Needs tensorboardX, of the extra `tensorboard`.
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.TensorBoard("runs/first")
+    TensorBoard(folder='runs/first')
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = folder
+
+    def on_train_begin(self) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError:
+            raise ImportError("TensorBoard needs tensorboardX: pip install 'lossopt[tensorboard]'") from None
+        self._writer = SummaryWriter(str(self.folder))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        for name, number in logs.items():
+            self._writer.add_scalar(name, number, epoch)
+
+    def on_train_end(self) -> None:
+        self._writer.close()
+
+
+OWN: dict[str, type[Callback]] = {
+    cls.__name__: cls
+    for cls in (EarlyStopping, ReduceOnPlateau, TargetLoss, TimeLimit, Checkpoint, Progress, TensorBoard)
+}

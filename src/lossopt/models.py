@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import is_not
-from typing import Any, Protocol, final, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossopt import _arrays, _kernels
+from lossopt import _arrays, _kernels, checkpoint
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
 from lossopt.losses import evaluate
@@ -57,8 +58,72 @@ def _is_count(x: Any) -> bool:
     return isinstance(x, (int, np.integer)) and not isinstance(x, bool) and bool(x >= 1)
 
 
+class _Saved(Component):
+    """A model that goes to a file and comes back."""
+
+    params: dict[str, Array]
+
+    def _state(self) -> dict[str, Any]:
+        """What there is besides the constructor's arguments, as it stands."""
+        return {"params": dict(self.params)}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        for name, x in state["params"].items():
+            self.params[name][...] = x
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a file, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        OSError
+            It could not be written; what stood there before still stands there.
+        """
+        checkpoint.write(path, {"kind": "model", "model": self, "state": self._state()}, MODELS)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a model that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Returns
+        -------
+        Linear or MLP
+            As it was, to the bit.
+
+        Raises
+        ------
+        OSError
+            There is no such file.
+        ValueError
+            It is damaged, or holds something else.
+        """
+        content = checkpoint.read(path, MODELS)
+        if content["kind"] != "model" or not isinstance(content["model"], cls):
+            raise ValueError(
+                f"{path} holds no {cls.__name__}, but a {type(content['model']).__name__} ({content['kind']})"
+            )
+        content["model"]._restore(content["state"])
+        return content["model"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = self._state()
+        state["params"] = {name: x.copy() for name, x in self.params.items()}
+        return _construct, (type(self), self._arguments()), state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._restore(state)
+
+
 @final
-class Linear(Component):
+class Linear(_Saved):
     """A linear model: ``X @ weight.T + bias``.
 
     Parameters
@@ -196,13 +261,6 @@ class Linear(Component):
         linear_gradient(self._X, g, grads["weight"], grads["bias"])
         return grads
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _construct, (type(self), self._arguments()), {name: x.copy() for name, x in self.params.items()}
-
-    def __setstate__(self, params: dict[str, Array]) -> None:
-        for name, x in params.items():
-            self.params[name][...] = x
-
 
 _ACTIVATIONS = {
     "relu": (_kernels.activations.relu, _kernels.activations.relu_back),
@@ -213,7 +271,7 @@ _PREDICTED = 512  # rows at a time: their hidden layers stay in the cache, and l
 
 
 @final
-class MLP(Component):
+class MLP(_Saved):
     """A multilayer perceptron: dense layers, with an activation and dropout after each but the last.
 
     ``a_0 = X``, ``a_l = dropout(activation(a_(l-1) @ W_l.T + b_l))``, and the raw scores
@@ -450,11 +508,12 @@ class MLP(Component):
         self._backward(g.reshape(n, k), self._grads)
         return self._grads
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: x.copy() for name, x in self.params.items()}
-        return _construct, (type(self), self._arguments()), (self.forwards, state)
+    def _state(self) -> dict[str, Any]:
+        return {**super()._state(), "forwards": self.forwards}
 
-    def __setstate__(self, state: tuple[int, dict[str, Array]]) -> None:
-        self.forwards, params = state
-        for name, x in params.items():
-            self.params[name][...] = x
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self.forwards = state["forwards"]
+
+
+MODELS: dict[str, type] = {"Linear": Linear, "MLP": MLP}

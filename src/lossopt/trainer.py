@@ -5,21 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lossopt import _arrays, _kernels
+from lossopt import _arrays, _kernels, checkpoint
 from lossopt._arrays import CSR, Rows
 from lossopt._component import Component, _construct
 from lossopt._interrupt import Interrupts
 from lossopt._kernels import abi, loop
-from lossopt.callbacks import Callback
+from lossopt.callbacks import OWN, Callback, Progress
+from lossopt.custom import CustomLoss
 from lossopt.history import History
 from lossopt.losses import _FRESH, Loss
-from lossopt.models import MLP, Linear, Model
+from lossopt.models import MLP, MODELS, Linear, Model
 from lossopt.optimizers import Optimizer, _unpenalized
 from lossopt.penalties import Penalty
 
@@ -99,6 +101,10 @@ class _Epoch:
     norm: float = float("nan")
     lr: float = float("nan")
     seconds: float = 0.0
+
+
+class _Halt(Exception):  # noqa: N818
+    """The fit ends here, between two updates."""
 
 
 # numbers of X that a block of rows holds: 16 MiB in float64
@@ -270,6 +276,7 @@ class Trainer(Component):
         self.epochs = 0
         self.skipped = 0
         self._stop: str | None = None
+        self._halt: str | None = None
         self._at: _Epoch | None = None  # the epoch under way
         self._left = 0  # epochs of the last fit that are not done
         self._pace = 64  # windows a stretch of the compiled loop
@@ -369,29 +376,37 @@ class Trainer(Component):
             what = "rows" if data.lots is None else "queries"
             raise ValueError(f"X must have the {self._at.shape[0]} {what} of the fit to be resumed, got {data.units}")
         self._choose(data)
-        bar = _bar(epochs) if progress else None
-        self.history.stopped = None
+        bar = [Progress()] if progress else []
+        for shown in bar:
+            shown._tqdm()  # or say that it is missing before anything begins
+        self.history.stopped = self._halt = None
         if not resumed:
             self._begin(epochs)
         with ExitStack() as ending:
-            if bar is not None:
-                ending.callback(bar.close)
             begun: list[Callback] = []
             ending.callback(_end, begun)
             try:
                 with Interrupts() as interrupts:
-                    for callback in self.callbacks:
+
+                    def check() -> None:
+                        for callback in self.callbacks:
+                            callback._rest()
+                        if self._halt is not None:
+                            raise _Halt
+                        interrupts.check()
+
+                    for callback in (*self.callbacks, *bar):
                         callback.trainer = self
                         callback.on_train_resume() if resumed else callback.on_train_begin()
                         begun.append(callback)
                     while self._left:
-                        logs = self._epoch(data, held, interrupts.check)
-                        if bar is not None:
-                            shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
-                            bar.set_postfix(shown, refresh=False)
-                            bar.update()
-                        interrupts.check()
+                        logs = self._epoch(data, held, check)
+                        for shown in bar:
+                            shown.on_epoch_end(self.epochs, logs)
+                        check()
                     self.history.stopped = self._stop or "all epochs done"
+            except _Halt:
+                self.history.stopped = self._halt
             except BaseException as error:
                 interrupted = isinstance(error, KeyboardInterrupt)
                 self.history.stopped = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
@@ -658,11 +673,123 @@ class Trainer(Component):
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | {"engine": self._wanted_engine}
 
+    # ---- to a file and back
+
+    def save(self, path: str | Path) -> None:
+        """Write everything that going on needs to one file, whole or not at all.
+
+        Model, optimizer, loss, penalty, order of rows, history, callbacks with what they know (lossopt's own): all but
+        the data. A loss, a model or callbacks of your own are named, and given again to `load`.
+
+        Parameters
+        ----------
+        path : str or Path
+
+        Raises
+        ------
+        OSError
+            It could not be written; what stood there before still stands there.
+        """
+        arguments = self._arguments()
+        model, loss, callbacks = (arguments.pop(name) for name in ("model", "loss", "callbacks"))
+        own_loss, ours = isinstance(loss, CustomLoss), isinstance(model, (Linear, MLP))
+        at = None if self._at is None else asdict(self._at)
+        steps = self.history.steps
+        content = {
+            "kind": "trainer",
+            "arguments": arguments,
+            "model": model if ours else None,
+            "model_class": type(model).__name__,
+            "model_state": model._state() if ours else {"params": dict(model.params)},
+            "loss": None if own_loss else loss,
+            "callbacks": [
+                (type(c).__name__, c, {name: getattr(c, name) for name in c._kept})
+                if OWN.get(type(c).__name__) is type(c)
+                else (type(c).__name__, None, None)
+                for c in callbacks
+            ],
+            "optimizer": self.optimizer.state_dict(),
+            "history": {key: np.array(self.history[key]) for key in self.history},
+            "history_steps": steps,
+            "stopped": self.history.stopped,
+            "state": {name: getattr(self, name) for name in _KEPT},
+            "at": at,
+        }
+        checkpoint.write(path, content, {**MODELS, **OWN})
+
+    @classmethod
+    def load(
+        cls, path: str | Path, callbacks: Sequence[Callback] = (), loss: Loss | None = None, model: Any = None
+    ) -> Trainer:
+        """Read a trainer that `save` wrote; `resume` finishes its fit, with the bits of one that was never stopped.
+
+        Parameters
+        ----------
+        path : str or Path
+        callbacks : sequence of Callback
+            Those of your own that it was saved with, in their order, and others that join now. lossopt's own come back
+            by themselves.
+        loss : Loss, optional
+            The CustomLoss that it was saved with.
+        model : optional
+            The model of your own that it was saved with; it is given the parameters.
+
+        Returns
+        -------
+        Trainer
+
+        Raises
+        ------
+        OSError
+            There is no such file.
+        ValueError
+            It is damaged or holds something else, or something of your own is missing, which is named.
+        """
+        content = checkpoint.read(path, {**MODELS, **OWN})
+        if content["kind"] != "trainer":
+            raise ValueError(f"{path} holds no trainer, but a {content['kind']}: Linear.load and MLP.load read it")
+        given = list(callbacks)
+        made: list[Callback] = []
+        for name, callback, state in content["callbacks"]:
+            if callback is None:
+                callback = next((c for c in given if type(c).__name__ == name), None)
+                if callback is None:
+                    raise ValueError(f"callbacks: {path} was saved with a {name}, which it cannot hold: give it again")
+                given.remove(callback)
+            else:
+                vars(callback).update(state)
+            made.append(callback)
+        if content["loss"] is None and loss is None:
+            raise ValueError(f"loss: {path} was saved with a CustomLoss, which it cannot hold: give it again")
+        if content["model"] is None and model is None:
+            name = content["model_class"]
+            raise ValueError(f"model: {path} was saved with a {name}, which it cannot hold: give it again")
+        model = content["model"] if content["model"] is not None else model
+        params, saved = model.params, content["model_state"]["params"]
+        was, now = ({name: np.shape(x) for name, x in arrays.items()} for arrays in (saved, params))
+        if was != now:
+            raise ValueError(f"model: params must have the names and shapes that {path} has, {was}, got {now}")
+        if isinstance(model, (Linear, MLP)):
+            model._restore(content["model_state"])
+        else:
+            for name, x in saved.items():
+                params[name][...] = x
+        kept: Any = content["loss"] or loss
+        self = cls(model, kept, **content["arguments"], callbacks=[*made, *given])
+        self.optimizer.load_state_dict(content["optimizer"])
+        curves = {key: x.tolist() for key, x in content["history"].items()}
+        self.history = History(curves, content["stopped"], content["history_steps"])
+        self.__dict__.update(content["state"])
+        self._at = None if content["at"] is None else _Epoch(**content["at"])
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        names = ("history", "epochs", "skipped", "engine", "_at", "_left", "_stop")
-        state = {name: getattr(self, name) for name in names}
+        state = {name: getattr(self, name) for name in ("history", "_at", *_KEPT)}
         return _construct, (type(self), self._arguments()), state
 
+
+# what a trainer knows besides its parts
+_KEPT = ("epochs", "skipped", "engine", "_left", "_stop")
 
 # seconds that the compiled loop stays away from the interpreter, if a window does not take longer
 _AWAY = 0.03
@@ -708,7 +835,8 @@ def lockstep(
     going = True
     while going and stretch.window < batches.windows:
         began = time.perf_counter()
-        stop = stretch.window + first._pace
+        pauses = [pause for callback in first.callbacks if (pause := callback._pause()) is not None]
+        stop = stretch.window + max(1, min([first._pace, *pauses]))
         count = min(stop + -stop % stretch.grain, batches.windows) - stretch.window
         t = [(member.steps + np.arange(count)) / batches.updates_per_t for member in members]
         hypers = [trainer.optimizer._table(times, trainer.penalty) for trainer, times in zip(trainers, t, strict=True)]
@@ -720,7 +848,7 @@ def lockstep(
                 trainer._follow(at, member, hyper, rows)
         # at least one window a stretch
         pace = count * _AWAY / max(time.perf_counter() - began, 1e-9)
-        first._pace = int(min(max(1, pace), 4 * count))
+        first._pace = int(min(max(1, pace), 4 * max(count, first._pace)))
         check()
     return [
         None if member.bad is None else trainer._refusal(*member.bad, grads)
@@ -733,11 +861,3 @@ def _end(callbacks: list[Callback]) -> None:
     with ExitStack() as ends:
         for callback in reversed(callbacks):
             ends.callback(callback.on_train_end)
-
-
-def _bar(epochs: int) -> Any:
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        raise ImportError("progress=True needs tqdm: pip install 'lossopt[cli]'") from None
-    return tqdm(total=epochs, unit="epoch")

@@ -137,13 +137,12 @@ class Twin:
     def step(self, op: StepOf) -> Works:
         with self._instead():
             optimizer = op.make()
-        w, hyper, which = [x.copy() for x in op.w], optimizer._hyper(), np.zeros(len(op.w), np.int64)
-        fixed = not any(isinstance(x, lo.Schedule) for x in hyper)
+        w, which = [x.copy() for x in op.w], np.zeros(len(op.w), np.int64)
         state = [np.zeros_like(x) for x in w for _ in optimizer._kinds()]
         step = self.kernels.updates.step
 
         def call() -> Any:
-            now = hyper if fixed else optimizer._hypers(np.array([float(optimizer.steps)]))[0].tolist()
+            now = optimizer._now(optimizer.steps)
             optimizer.steps += 1
             step(optimizer._kernel, w, op.g, state, ((*now, 0.0, 0.0),), which, optimizer.steps, 1.0, inf)
             return w
