@@ -26,7 +26,7 @@ LAYERS = (
     {"__main__"},
     {"cli", "bench", "sklearn", "torch", "dask", "surfaces", "plot"},  # leaves
     {"__init__"},
-    {"trainer", "many"},
+    {"trainer", "many", "rates"},
     {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explanations"},
     {"losses", "custom", "ranking", "penalties", "optimizers", "schedules"},
@@ -45,6 +45,7 @@ BESIDE = {
     ("penalties", "schedules"),
     ("history", "diagnosis"),
     ("many", "trainer"),
+    ("rates", "trainer"),
 }
 # for the eyes of type checkers only
 TYPES = {("callbacks", "trainer"), ("explanations", "objective"), ("explanations", "trainer")}
@@ -60,6 +61,7 @@ FRAMEWORKS = {
     "trainer": {"tqdm"},
     "callbacks": {"tqdm", "tensorboardX"},
     "history": {"matplotlib"},
+    "rates": {"matplotlib"},
     "solvers": {"scipy"},
 }
 LEAVES = LAYERS[1]

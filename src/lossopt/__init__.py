@@ -21,10 +21,11 @@ from lossopt.history import History
 from lossopt.losses import *
 from lossopt.many import CrossValidation, Fits, cross_validate, fit_many, path
 from lossopt.models import MLP, Linear, Model
-from lossopt.objective import Objective, check_gradient
+from lossopt.objective import Objective, check_gradient, safe_lr
 from lossopt.optimizers import *
 from lossopt.penalties import *
 from lossopt.ranking import *
+from lossopt.rates import LRFind, lr_find
 from lossopt.runtime import get_num_threads, info, set_num_threads
 from lossopt.schedules import *
 from lossopt.trainer import Trainer
@@ -42,6 +43,7 @@ __all__ = [
     "Explanation",
     "Fits",
     "History",
+    "LRFind",
     "Linear",
     "Model",
     "Objective",
@@ -58,7 +60,9 @@ __all__ = [
     "fit_many",
     "get_num_threads",
     "info",
+    "lr_find",
     "path",
+    "safe_lr",
     "set_num_threads",
 ]
 __all__ += losses.__all__

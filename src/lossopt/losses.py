@@ -99,6 +99,10 @@ class Loss(Component, ABC):
         """What each row weighs, in its factor and in what the mean divides by; None: 1."""
         return weight
 
+    def _curvature(self) -> float | None:
+        """The largest second derivative of a row's value in its scores (of a matrix: eigenvalue); None: no bound."""
+        return None
+
     def _with(self, target: ArrayLike, group: ArrayLike | None, name: str = "target") -> ArrayLike:
         """Targets with the query of each row, of losses that look at queries."""
         if group is not None:
@@ -325,6 +329,9 @@ class MSE(_OneByOne):
     def _formula(self) -> str:
         return "(z - y)**2"
 
+    def _curvature(self) -> float | None:
+        return 2.0
+
 
 class BinaryCrossEntropy(_OneByOne):
     """Binary cross-entropy, in nats, from scores or from probabilities.
@@ -392,6 +399,9 @@ class BinaryCrossEntropy(_OneByOne):
         smooth = f", y = {1 - eps:g} target + {eps / 2:g}" if eps else ""
         sigmoid = ", s(z) = 1 / (1 + exp(-z))" if self.from_logits else ""
         return f"-({weight}y {p} + (1 - y) {q}){sigmoid}{smooth}"
+
+    def _curvature(self) -> float | None:
+        return max(1.0, self.pos_weight or 0.0) / 4 if self.from_logits else None
 
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:
@@ -482,6 +492,9 @@ class Huber(_OneByOne):
     def _formula(self) -> str:
         return f"d**2 / 2 if |d| <= {self.delta:g} else {self.delta:g} * (|d| - {self.delta / 2:g}), d = z - y"
 
+    def _curvature(self) -> float | None:
+        return 1.0
+
 
 class LogCosh(_OneByOne):
     """Logarithm of the hyperbolic cosine: a smooth absolute value.
@@ -511,6 +524,9 @@ class LogCosh(_OneByOne):
 
     def _formula(self) -> str:
         return "log cosh(z - y)"
+
+    def _curvature(self) -> float | None:
+        return 1.0
 
 
 class Quantile(_OneByOne):
@@ -634,6 +650,9 @@ class SquaredHinge(_OneByOne):
 
     def _formula(self) -> str:
         return "max(0, 1 - t z)**2, t = 2 y - 1"
+
+    def _curvature(self) -> float | None:
+        return 2.0
 
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
@@ -887,6 +906,10 @@ class CrossEntropy(_OfClasses):
             return f"-{own}log softmax(z)[y]{weights}"
         return f"-({1 - eps:g} {own}log p[y] + {eps:g} mean of {each}log p), p = softmax(z){weights}"
 
+    def _curvature(self) -> float | None:
+        # with both, what a row's targets come to has no simple bound
+        return None if self.label_smoothing and self._weights is not None else 0.5
+
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
         y, w = np.asarray(target), self._weights
         if y.ndim == 2:
@@ -1082,6 +1105,13 @@ class CostSensitive(Loss):
         if self._binary:
             return f"-({self.false_negative:g} y log s(z) + {self.false_positive:g} (1 - y) log s(-z)), s the sigmoid"
         return "-sum over j of (max c - c_j) log softmax(z)[j], c the costs of the row"
+
+    def _curvature(self) -> float | None:
+        if self._table is None:
+            return None
+        if self._binary:
+            return float(self._table.max()) / 4
+        return float((self._table.max(axis=1, keepdims=True) - self._table).sum(axis=1).max()) / 2
 
     @property
     def _binary(self) -> bool:

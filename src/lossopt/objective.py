@@ -368,3 +368,65 @@ def check_gradient(f: Callable[[Array], Any] | Objective, w: ArrayLike) -> float
     if not point.size:
         return 0.0
     return float(np.abs(gradient - differences).max() / max(1.0, np.abs(differences).max()))
+
+
+def safe_lr(objective: Objective) -> float:
+    """A step size with which gradient descent cannot fail: 1 / L, where no second derivative is beyond L.
+
+    ``L = c * lambda / n + 2 * l2``, with lambda the largest eigenvalue of the rows' ``X.T @ X`` (a column of ones for
+    the bias, rows by their weights), and c the largest second derivative of the loss: 2 for MSE, 1/4 for
+    BinaryCrossEntropy, 1/2 for CrossEntropy. Beyond 2 / L descent on MSE diverges.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of a convex loss with a bounded second derivative: MSE, Huber, LogCosh, SquaredHinge, BinaryCrossEntropy from
+        scores, CrossEntropy, CostSensitive.
+
+    Returns
+    -------
+    float
+        Infinite where the objective is flat.
+
+    Raises
+    ------
+    ValueError
+        The loss has no such bound.
+
+    Notes
+    -----
+    lambda comes from power iteration, a pass or two over X each; the L1 part of a penalty plays no part.
+    Source: Boyd and Vandenberghe 2004, section 9.3; Bohning 1992 for the bound of cross-entropy.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> round(lo.safe_lr(lo.Objective(np.diag([1.0, 2.0]), [0.0, 0.0], lo.MSE(), fit_intercept=False)), 6)
+    0.25
+    """
+    curvature = objective.loss._curvature()
+    if curvature is None:
+        raise ValueError(f"objective: {objective.loss!r} has no bound of its second derivative, and so no safe lr")
+    X, dtype = objective.X, objective.X.dtype
+    # the raw stream of Philox is fixed for ever
+    start = np.random.Philox(key=0).random_raw(X.shape[1] + 1) * 2.0**-63 - 1
+    weight, bias = start[:-1].reshape(1, -1).astype(dtype), start[-1:].astype(dtype)
+    bias *= objective.fit_intercept
+    largest, before = 0.0, -1.0
+    for _ in range(1000):
+        length = float(np.sqrt(float(np.vdot(weight, weight)) + float(bias[0]) ** 2))
+        if not length or abs(largest - before) <= 1e-10 * largest:
+            break
+        weight /= length
+        bias /= length
+        z = linear_predict(X, weight, bias)
+        g = z if objective._weight is None else z * objective._weight
+        before, largest = largest, float(np.vdot(z, g))
+        linear_gradient(X, np.ascontiguousarray(g), weight, bias)
+        bias *= objective.fit_intercept
+    l2 = 0.0
+    if objective.penalty is not None:
+        factors = getattr(objective.penalty, "_factors", None)
+        l2 = objective.penalty._coefficients()[1] * (1.0 if factors is None else float(np.max(factors, initial=0)))
+    bound = curvature * largest * objective.loss._scale(objective._mass) + 2 * l2
+    return 1 / bound if bound else np.inf

@@ -1,0 +1,232 @@
+"""Rates: a learning rate found by trying all of them, on the way up."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lossopt._arrays import Rows
+from lossopt.callbacks import Callback
+from lossopt.losses import Loss
+from lossopt.optimizers import Optimizer
+from lossopt.penalties import Penalty
+from lossopt.schedules import ExponentialDecay
+from lossopt.trainer import Trainer
+
+Array = NDArray[Any]
+
+_FADE = 0.9  # how much of the smoothed loss stays from one update to the next
+_LOST = 4.0  # so many times the least smoothed loss is lost
+
+
+def _smoothed(loss: Array) -> Array:
+    """A fading mean, of what there was from the first on."""
+    total, out = 0.0, np.empty_like(loss)
+    for i, x in enumerate(loss.tolist()):
+        total += (1 - _FADE) * (x - total)
+        out[i] = total / (1 - _FADE ** (i + 1))
+    return out
+
+
+class _Sweep(Callback):
+    """Ends the fit after so many updates, or when the loss is lost."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def _pause(self) -> int:
+        done = self.trainer.optimizer.steps
+        return min(10 - done % 10, self.steps - done)
+
+    def _rest(self) -> None:
+        done = self.trainer.optimizer.steps
+        if done >= self.steps:
+            self.trainer._halt = "all rates tried"
+        elif done % 10 == 0 and done:
+            smooth = _smoothed(self.trainer.history.steps["train_loss"])
+            if smooth[-1] > _LOST * smooth.min():
+                self.trainer._halt = "the loss is lost"
+
+
+@final
+class LRFind:
+    """What `lr_find` returns: the curve of the test, and what to take from it.
+
+    Parameters
+    ----------
+    lr, loss : array
+        The rate of each update, and the loss of its batch before it.
+    stopped : str
+        Why the test ended.
+
+    Attributes
+    ----------
+    smooth : array
+        The loss, smoothed.
+    suggestion : float or None
+        A tenth of the rate at which the smoothed loss is least; None where it never falls.
+    reason : str
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> found = lo.LRFind(np.geomspace(1e-3, 1, 40), np.linspace(1, 0.1, 40), "all rates tried")
+    >>> round(found.suggestion, 6)
+    0.1
+    """
+
+    def __init__(self, lr: Array, loss: Array, stopped: str) -> None:
+        self.lr, self.loss, self.stopped = lr, loss, stopped
+        self.smooth = _smoothed(loss)
+        self.suggestion, self.reason = self._judge()
+
+    def _judge(self) -> tuple[float | None, str]:
+        if len(self.lr) < 5:
+            return None, f"after {len(self.lr)} updates there is nothing to judge by: {self.stopped}"
+        least = int(np.argmin(self.smooth))
+        fallen = self.smooth[0] - self.smooth[least]
+        if least < 2 or fallen <= 0.01 * abs(float(self.smooth[0])):
+            return None, "the loss never falls: begin with lower rates, or look at model and data"
+        most = float(self.lr[least])
+        harmed = self.smooth[-1] - self.smooth[least] > 0.1 * fallen
+        harm = "beyond it rates do harm" if harmed else "no rate that was tried does harm: try higher ones"
+        return most / 10, f"a tenth of {most:.3g}, where the smoothed loss is least; {harm}"
+
+    def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
+        """Draw the loss over the rate, and the suggestion. Needs the extra ``plot``.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Where to write the picture.
+        ax : matplotlib axes, optional
+            Where to draw; without it, a new figure.
+
+        Returns
+        -------
+        matplotlib axes
+
+        Raises
+        ------
+        ImportError
+            matplotlib is missing.
+        """
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            raise ImportError("lr_find's plot needs matplotlib: pip install 'lossopt[plot]'") from None
+        if ax is None:
+            ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        ax.plot(self.lr, self.loss, ".", color="0.7", markersize=4, label="batches")
+        ax.plot(self.lr, self.smooth, "-", color="C0", label="smoothed")
+        if self.suggestion is not None:
+            ax.axvline(self.suggestion, linestyle="--", color="black", label=f"suggestion: {self.suggestion:.2g}")
+        ax.set_xscale("log")
+        # what is lost would leave nothing to see of the rest
+        low, high = float(min(self.smooth.min(), self.loss.min())), float(self.smooth[0])
+        ax.set_ylim(low - 0.1 * abs(high - low), high + 0.5 * max(abs(high - low), 1e-12))
+        ax.set_xlabel("learning rate")
+        ax.set_ylabel("loss")
+        ax.legend()
+        if path is not None:
+            ax.figure.savefig(path, dpi=120)
+        return ax
+
+    def __repr__(self) -> str:
+        found = "no suggestion" if self.suggestion is None else f"suggestion {self.suggestion:.3g}"
+        return f"<LRFind: {found}; {self.reason}; {len(self.lr)} updates, {self.stopped}>"
+
+
+def lr_find(
+    model: Any,
+    loss: Loss,
+    optimizer: Optimizer,
+    X: Rows,
+    y: ArrayLike,
+    low: float = 1e-6,
+    high: float = 10.0,
+    steps: int = 200,
+    batch_size: int | None = 32,
+    penalty: Penalty | None = None,
+    sample_weight: ArrayLike | None = None,
+    group: ArrayLike | None = None,
+    seed: int = 0,
+) -> LRFind:
+    """The range test: train with a rate that grows from low to high, and see where the loss falls.
+
+    Copies of the model and of the optimizer are trained; neither is changed. The rate of update k is
+    ``low * (high / low)**(k / (steps - 1))``, that of a group in the same proportion. The test ends early when the
+    smoothed loss is four times the least there was, or is not finite.
+
+    Parameters
+    ----------
+    model, loss, optimizer, X, y, batch_size, penalty, sample_weight, group, seed
+        As for `Trainer` and its `fit`; the optimizer's own lr plays no part.
+    low, high : float, positive
+    steps : int
+        Updates.
+
+    Returns
+    -------
+    LRFind
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument has the wrong shape, type or range; the sentence names it.
+
+    Notes
+    -----
+    Where the loss falls most steeply, another rule in use, is led by the noise of single batches; where it is least is
+    not. Source: Smith 2017, "Cyclical learning rates for training neural networks", the range test.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((500, 10))
+    >>> found = lo.lr_find(lo.Linear(10), lo.MSE(), lo.SGD(), X, X @ np.arange(10.0))
+    >>> 1e-3 < found.suggestion < 0.3
+    True
+    """
+    for name, x in (("low", low), ("high", high)):
+        if isinstance(x, bool) or not isinstance(x, (int, float, np.number)) or not 0 < x < np.inf:
+            raise ValueError(f"{name} must be positive and finite, got {x!r}")
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low!r} and {high!r}")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 5:
+        raise ValueError(f"steps must be a whole number, 5 or more, got {steps!r}")
+    growth = ExponentialDecay(float(low), -np.log(high / low) / (steps - 1))
+    base: Any = getattr(optimizer, "lr", 1.0)
+    arguments = optimizer._arguments() | {"lr": growth}
+    if arguments.get("groups"):
+        arguments["groups"] = {
+            name: {**numbers, "lr": growth * (numbers["lr"] / base)} if _both(numbers.get("lr"), base) else numbers
+            for name, numbers in arguments["groups"].items()
+        }
+    trainer = Trainer(
+        copy.deepcopy(model),
+        loss,
+        type(optimizer)(**arguments),
+        penalty=penalty,
+        batch_size=batch_size,
+        seed=seed,
+        record="step",
+        callbacks=[_Sweep(int(steps))],
+    )
+    try:
+        # rates that are too large are what it looks for
+        with np.errstate(over="ignore", invalid="ignore"):
+            trainer.fit(X, y, epochs=int(steps), sample_weight=sample_weight, group=group)
+    except FloatingPointError:
+        trainer.history.stopped = "the loss is not finite"
+    told = trainer.history.steps
+    empty = np.zeros(0)
+    return LRFind(told.get("lr", empty)[:steps], told.get("train_loss", empty)[:steps], trainer.history.stopped or "")
+
+
+def _both(own: Any, base: Any) -> bool:
+    return isinstance(own, (int, float)) and isinstance(base, (int, float)) and base > 0
