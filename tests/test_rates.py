@@ -12,7 +12,6 @@ from scipy.sparse import csr_array
 from sklearn import datasets, preprocessing
 
 import lossopt as lo
-from lossopt import rates
 
 SETS = {
     "cancer": (datasets.load_breast_cancer, lo.BinaryCrossEntropy(), 1),
@@ -98,7 +97,7 @@ def test_groups_keep_their_proportion_and_rankings_their_queries():
 
     optimizer = lo.SGD(0.1, groups={"bias": {"lr": 0.4}, "weight": {"weight_decay": 0.5}})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rates, "Trainer", watched)
+        patch.setitem(lo.lr_find.__globals__, "Trainer", watched)
         lo.lr_find(lo.Linear(30), loss, optimizer, X, y, steps=5)
     (swept,) = seen
     assert swept.groups["bias"]["lr"](3) == pytest.approx(4 * swept.lr(3))
