@@ -16,6 +16,7 @@ from lossopt.callbacks import (
     TimeLimit,
 )
 from lossopt.custom import CustomLoss
+from lossopt.diagnosis import Finding
 from lossopt.explanations import Explanation, explain
 from lossopt.history import History
 from lossopt.losses import *
@@ -41,6 +42,7 @@ __all__ = [
     "CustomLoss",
     "EarlyStopping",
     "Explanation",
+    "Finding",
     "Fits",
     "History",
     "LRFind",

@@ -1,12 +1,13 @@
-"""The command line: ``lossopt demo``, ``lossopt bench`` and ``lossopt info``."""
+"""The command line: ``lossopt demo``, ``bench``, ``diagnose`` and ``info``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,6 +172,24 @@ def bench(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def diagnose(arguments: argparse.Namespace) -> int:
+    """Say what loss curves show: a CSV with a column train_loss or loss, perhaps val_loss; or .json or .npz."""
+    try:
+        history = lo.History.load(arguments.history)
+        found = history.diagnose(arguments.baseline)
+    except OSError as error:
+        return _refuse(f"{arguments.history} cannot be read: {error.strerror}")
+    except (KeyError, TypeError, ValueError) as error:
+        return _refuse(f"{arguments.history} holds no curves: {error}")
+    if "train_loss" not in history:
+        return _refuse(f"{arguments.history} has no column train_loss or loss; it has {', '.join(history) or 'none'}")
+    if arguments.json:
+        print(json.dumps([asdict(finding) for finding in found]))
+    else:
+        print("\n".join(map(str, found)) or f"nothing to find in {len(history)} epochs")
+    return 1 if found else 0
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Print what this build and machine are."""
     for key, value in lo.info().items():
@@ -184,7 +203,7 @@ def _refuse(sentence: str) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0: done, 2: bad usage or input."""
+    """Run a command; 0: done, 1: `diagnose` found trouble, 2: bad usage or input."""
     parser = argparse.ArgumentParser(prog="lossopt", description="Losses, gradients and optimizers for the CPU.")
     parser.add_argument("--version", action="version", version=f"lossopt {lo.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -203,6 +222,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--json", metavar="FILE", help="write machine, versions and every time")
     command.add_argument("--picture", metavar="FILE", help="draw the ratios")
     command.set_defaults(run=bench)
+    command = commands.add_parser(
+        "diagnose", help="say what loss curves show; exit 1 if there is trouble", description=diagnose.__doc__
+    )
+    command.add_argument("history", metavar="FILE", help="what History.save writes, or another's CSV")
+    command.add_argument("--baseline", type=float, metavar="LOSS", help="the loss of the best constant prediction")
+    command.add_argument("--json", action="store_true", help="findings as JSON")
+    command.set_defaults(run=diagnose)
     command = commands.add_parser("info", help="kernel level, threads, versions", description=info.__doc__)
     command.set_defaults(run=info)
     arguments = parser.parse_args(argv)

