@@ -214,3 +214,15 @@ def test_steps_are_saved_and_loaded(tmp_path, ending):
     assert loaded.keys() == history.keys()
     assert {k: v.tolist() for k, v in loaded.steps.items()} == {k: v.tolist() for k, v in history.steps.items()}
     assert lo.Trainer(lo.Linear(3), lo.MSE(), lo.SGD(lr=0.1)).fit(X, X[:, 0]).steps == {}
+
+
+def test_the_picture_shows_what_is_wrong(tmp_path):
+    curves = {
+        "train_loss": np.exp(-np.arange(40) / 4),
+        "val_loss": np.r_[np.linspace(1, 0.4, 10), np.linspace(0.4, 0.8, 30)],
+    }
+    ax = lo.History(curves).plot(tmp_path / "curves.png")
+    assert ax.get_title(loc="left") == "overfitting, epochs 10 to 40"
+    assert len(ax.patches) == 1
+    fine = lo.History({"train_loss": 0.3 + np.exp(-np.arange(40) / 4)}).plot()
+    assert fine.get_title(loc="left") == ""

@@ -1,8 +1,10 @@
-"""The command line: ``lossopt demo``, ``bench``, ``diagnose`` and ``info``."""
+"""The command line: ``lossopt demo``, ``bench``, ``diagnose``, ``schedule`` and ``info``."""
 
 from __future__ import annotations
 
 import argparse
+import ast
+import inspect
 import json
 import sys
 import time
@@ -190,6 +192,89 @@ def diagnose(arguments: argparse.Namespace) -> int:
     return 1 if found else 0
 
 
+# schedules by the names that a shell user would write, besides those of lo.SCHEDULES
+_SHORT = {
+    "cosine": "cosine_annealing",
+    "exponential": "exponential_decay",
+    "step": "step_decay",
+    "linear": "linear_decay",
+}
+
+
+def _schedule(text: str, lr: float, steps: int) -> lo.Schedule:
+    """A schedule from its names, such as ``warmup(cosine, steps=20) * 0.5``; lr and steps fill in what is not said."""
+    usual = {
+        "lr": lr, "peak": lr, "base": lr / 10, "end": 0.0, "power": 1.0, "k": 5 / steps, "T_max": steps, "steps": steps,
+        "T_0": max(1, steps // 4), "step_size": max(1, steps // 3), "milestones": [steps // 2, steps * 3 // 4],
+        "up": max(1, steps // 10), "schedule": lr,
+    }  # fmt: skip
+
+    def made(node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=int() | float() as number):
+                return number
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                return -number
+            case ast.List(elts=parts) | ast.Tuple(elts=parts):
+                return [made(part) for part in parts]
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                return made(left) * made(right)
+            case ast.Name(id=name):
+                return of(name, [], {})
+            case ast.Call(func=ast.Name(id=name), args=given, keywords=more):
+                return of(name, [made(part) for part in given], {str(word.arg): made(word.value) for word in more})
+        raise ValueError(f"cannot read {ast.unparse(node)!r}")
+
+    def of(name: str, given: list[Any], more: dict[str, Any]) -> lo.Schedule:
+        cls = lo.SCHEDULES.get(_SHORT.get(name, name)) or {c.__name__: c for c in lo.SCHEDULES.values()}.get(name)
+        if cls is None:
+            raise ValueError(f"there is no schedule {name!r}; there are {', '.join([*_SHORT, *lo.SCHEDULES])}")
+        wanted = inspect.signature(cls).parameters
+        left = list(wanted)[len(given) :]
+        # a ramp is short, and what it leads to takes the rest
+        own = usual | ({"steps": max(1, steps // 20)} if cls is lo.Warmup else {})
+        missing = {k: own[k] for k in left if wanted[k].default is inspect.Parameter.empty and k in own}
+        return cls(*given, **missing | more)
+
+    try:
+        schedule = made(ast.parse(text, mode="eval").body)
+    except SyntaxError:
+        raise ValueError(f"{text!r} is no schedule: write warmup(cosine), or step(0.1, 30) * 0.5") from None
+    return schedule if isinstance(schedule, lo.Schedule) else lo.Constant(schedule)
+
+
+def schedule(arguments: argparse.Namespace) -> int:
+    """Show a schedule: its rate at some steps, and a picture with --picture."""
+    try:
+        made = _schedule(arguments.schedule, arguments.lr, arguments.steps)
+        t = np.unique(np.linspace(0, arguments.steps, 11).round())
+        values = made(t)
+    except (TypeError, ValueError) as error:
+        return _refuse(str(error))
+    if arguments.json:
+        print(json.dumps({"schedule": repr(made), "t": t.tolist(), "value": values.tolist()}))
+    else:
+        print(made)
+        print("\n".join(f"{x:10.0f}  {y:.6g}" for x, y in zip(t, values, strict=True)))
+    if arguments.picture:
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return _refuse("--picture needs matplotlib: pip install 'lossopt[plot]'")
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        ax = figure.add_subplot()
+        every = np.linspace(0, arguments.steps, 2001)
+        ax.plot(every, made(every))
+        ax.set_xlabel("t")
+        ax.set_ylabel("value")
+        ax.set_ylim(bottom=0)
+        try:
+            figure.savefig(arguments.picture, dpi=120)
+        except (OSError, ValueError) as error:
+            return _refuse(f"{arguments.picture} cannot be written: {error}")
+    return 0
+
+
 def info(arguments: argparse.Namespace) -> int:
     """Print what this build and machine are."""
     for key, value in lo.info().items():
@@ -229,6 +314,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     command.add_argument("--baseline", type=float, metavar="LOSS", help="the loss of the best constant prediction")
     command.add_argument("--json", action="store_true", help="findings as JSON")
     command.set_defaults(run=diagnose)
+    command = commands.add_parser("schedule", help="show a schedule, with a picture", description=schedule.__doc__)
+    command.add_argument("schedule", metavar="SCHEDULE", help="such as 'warmup(cosine)' or 'step(0.1, 30) * 0.5'")
+    command.add_argument("--lr", type=float, default=0.1, help="the highest rate, where it is not said (default 0.1)")
+    command.add_argument("--steps", type=_count, default=100, help="updates to show (default 100)")
+    command.add_argument("--picture", metavar="FILE", help="draw it")
+    command.add_argument("--json", action="store_true", help="as JSON")
+    command.set_defaults(run=schedule)
     command = commands.add_parser("info", help="kernel level, threads, versions", description=info.__doc__)
     command.set_defaults(run=info)
     arguments = parser.parse_args(argv)
