@@ -1000,3 +1000,21 @@ def test_a_reduction_stops_at_min_lr():
 def test_plateaus_that_make_no_sense(options, text):
     with pytest.raises(ValueError, match=f"ReduceOnPlateau: {text}"):
         lo.ReduceOnPlateau(**options)
+
+
+def test_what_a_callback_adds_to_the_logs_is_a_curve():
+    class Squares(lo.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["square"] = epoch**2
+            logs["train_loss"] = -1.0
+            if epoch == 2:
+                logs["late"] = np.float32(0.5)
+
+    target = lo.TargetLoss(-9.0, monitor="square")
+    trainer, fit = scripted([3, 2, 1, 0], callbacks=[Squares(), target])
+    history = fit()
+    assert history["square"] == [0, 1, 4, 9]
+    np.testing.assert_array_equal(history["late"], [NAN, NAN, 0.5, NAN])
+    assert -1 not in history["train_loss"]
+    assert list(history)[-2:] == ["square", "late"]
+    assert trainer.epochs == 4

@@ -116,6 +116,13 @@ class History:
         for key, curve in self._curves.items():
             curve.append(float(numbers.get(key, float("nan"))))
 
+    def _add(self, numbers: Mapping[str, float]) -> None:
+        """More numbers of the last epoch, of curves that are not there yet or have none for it."""
+        for key, x in numbers.items():
+            if key not in self._curves:
+                self._curves[key] = [float("nan")] * len(self)
+            self._curves[key][-1] = float(x)
+
     def save(self, path: str | Path) -> None:
         """Write the curves: .json, .csv or .npz, by the ending of path.
 

@@ -498,8 +498,10 @@ class Trainer(Component):
         self.epochs += 1
         self.history.append(**logs)
         self._left -= 1
+        recorded = set(logs)
         for callback in self.callbacks:
             callback.on_epoch_end(epoch, logs)
+        self.history._add({key: x for key, x in logs.items() if key not in recorded})
         if self._stop is not None:
             self._left = 0
         return logs
