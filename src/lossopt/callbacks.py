@@ -56,7 +56,7 @@ class Callback(Component):
         """Before an epoch; `epoch` counts from 0, over all fits."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """After an epoch; `logs` is in the history already, and so are numbers that are added to it under other keys."""
+        """After an epoch; `logs` is in the history already, as will be what is added to it under other keys."""
 
     def on_batch_begin(self, batch: int) -> None:
         """Before the batches of an update; `batch` counts updates from 0 in each epoch."""
