@@ -133,6 +133,13 @@ def test_it_comes_out_as_it_went_in(wrap):
     assert_array_equal(average.params, np.ones(2))
 
 
+def test_numbers_in_a_list_are_one_array():
+    average = lo.Polyak()
+    average.update([1.0, 2.0])
+    assert_array_equal(average.params, [1.0, 2.0])
+    assert isinstance(average.params, np.ndarray)
+
+
 def test_weights_are_only_read():
     average, w = lo.EMA(0.5), np.arange(6.0).reshape(2, 3)[:, ::2]
     w.flags.writeable = False

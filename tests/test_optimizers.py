@@ -527,7 +527,7 @@ def test_reset_makes_a_new_start(cls, row):
             "state_dict: Adam keeps ['exp_avg', 'exp_avg_sq'], got ['momentum_buffer'] for 'weight'",
         ),
         ({"steps": "many", "state": {}}, "many"),
-        ({"steps": 1, "lr_scale": -1, "state": {}}, "'lr_scale' must be finite and not negative, got -1"),
+        ({"steps": 1, "lr_scale": -1, "state": {}}, "lr_scale must be finite and not negative, got -1"),
     ],
     ids=lambda x: "",
 )
@@ -993,6 +993,14 @@ def test_groups_need_names_that_they_match():
         opt.step({"w": w, "wb": np.ones(1)}, {"w": w.copy(), "wb": np.ones(1)})
     assert (w == 1).all()
     assert opt.steps == 0
+
+
+@pytest.mark.parametrize("scale", [-1, np.nan, np.inf, "a", True, None])
+def test_scales_that_make_no_sense(scale):
+    opt = lo.SGD()
+    with pytest.raises(ValueError, match="lr_scale must be finite and not negative, got"):
+        opt.lr_scale = scale
+    assert opt.lr_scale == 1
 
 
 @pytest.mark.parametrize("wrap", [dict, list, tuple, np.ndarray])

@@ -172,7 +172,8 @@ def test_any_container_order_and_name_of_queries(cls, row, dtype):
     assert sorted_value == pytest.approx(value, rel=1e-6 if dtype is np.float32 else 1e-14)
     assert_array_equal(gradient[order], sorted_gradient)
     words = np.array([f"query {i}" for i in group])
-    assert loss(z, y, group=words) == pytest.approx(value, rel=1e-6)
+    for ids in (words, words.astype(object), group.astype(float)):
+        assert loss(z, y, group=ids) == pytest.approx(value, rel=1e-6)
     wide = np.zeros((len(z), 2), dtype)
     wide[:, 0] = z
     wide.flags.writeable = False
@@ -361,7 +362,13 @@ def test_an_interrupted_fit_goes_on():
         (lambda X, y, g: lo.ListNet()(y, X), ValueError, "target must have shape (n,), a relevance a document, got fl"),
         (lambda X, y, g: lo.ListNet()(y, y[1:]), ValueError, "target must have shape (2,), a relevance a document"),
         (lambda X, y, g: lo.ListNet()(y, y, group=g[1:]), ValueError, "group must hold the query of each of 2 docum"),
-        (lambda X, y, g: lo.ListNet()(y, y, group=y), ValueError, "group must hold the query of each of 2 documents"),
+        (lambda X, y, g: lo.ListNet()(y, y, group=[1, np.nan]), ValueError, "group must hold the query of each of 2"),
+        (lambda X, y, g: lo.ListNet()(y, y, group=X), ValueError, "group must hold the query of each of 2 documents"),
+        (
+            lambda X, y, g: lo.ListNet()(y, y, group=np.array([1, "a"], object)),
+            ValueError,
+            "group must hold the query of each of 2 documents",
+        ),
         (lambda X, y, g: lo.ListNet()(y, [np.nan, 0]), ValueError, "target must be finite, got nan"),
         (lambda X, y, g: lo.ListNet()(y, [np.inf, 0]), ValueError, "target must lie in"),
         (lambda X, y, g: lo.LambdaRank()(y, [-1, 0]), ValueError, "target must lie in [0, 100], got -1"),

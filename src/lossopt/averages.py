@@ -65,9 +65,8 @@ class _Average(Component, ABC):
             _kernels.Arrays(into, True), _kernels.Arrays(weights, False), self._share(self.steps + 1)
         )
         if not self.steps:
-            self._wrap = (
-                dict if isinstance(params, Mapping) else type(params) if isinstance(params, (list, tuple)) else Array
-            )
+            several = isinstance(params, (list, tuple)) and "params" not in read
+            self._wrap = dict if isinstance(params, Mapping) else type(params) if several else np.ndarray
         self._averages, self.steps = averages, self.steps + 1
 
     @property

@@ -69,6 +69,12 @@ def _positive(name: str, limit: Any) -> float:
     return float(limit)
 
 
+def _checked_scale(scale: Any) -> float:
+    if isinstance(scale, bool) or not isinstance(scale, (int, float, np.number)) or not 0 <= scale < np.inf:
+        raise ValueError(f"lr_scale must be finite and not negative, got {scale!r}")
+    return float(scale)
+
+
 def _coefficient(limit: float, norm: float) -> float:
     """What a gradient of this norm is multiplied by."""
     return min(1.0, limit / (norm + 1e-6)) if norm == norm else np.nan
@@ -218,8 +224,6 @@ class Optimizer(Component, ABC):
         Updates done.
     grad_norm : float or None
         The global norm of the data gradient at the last step that was given `max_norm` or `clip_norm`, before clipping.
-    lr_scale : float
-        What multiplies every lr, scheduled or not, of every group; 1, until somebody sets it (see ReduceOnPlateau).
 
     Notes
     -----
@@ -269,7 +273,7 @@ class Optimizer(Component, ABC):
     def _grouped(self) -> list[Optimizer]:
         """Who knows the numbers of each group, all where this one stands."""
         for part in self._parts:
-            part.steps, part.lr_scale = self.steps, self.lr_scale
+            part.steps, part._lr_scale = self.steps, self._lr_scale
         return [self, *self._parts]
 
     @abstractmethod
@@ -280,10 +284,19 @@ class Optimizer(Component, ABC):
     def _kinds(self) -> tuple[str, ...]:
         """The names of the state arrays a parameter has, torch's."""
 
+    @property
+    def lr_scale(self) -> float:
+        """What multiplies every lr, scheduled or not, of every group; 1, until somebody sets it."""
+        return self._lr_scale
+
+    @lr_scale.setter
+    def lr_scale(self, scale: float) -> None:
+        self._lr_scale = _checked_scale(scale)
+
     def reset(self) -> None:
         """Forget moments, step count and lr_scale."""
         self.steps = 0
-        self.lr_scale = 1.0
+        self._lr_scale = 1.0
         self.grad_norm: float | None = None
         self._bound: _Bound | None = None
         self._loaded: dict[str, dict[str, Array]] | None = None
@@ -390,7 +403,7 @@ class Optimizer(Component, ABC):
         hyper: tuple[Any, ...] = self._hyper()
         if not abi.plain(hyper) and any(isinstance(h, Schedule) for h in hyper):
             return tuple(self._hypers(np.array([t], dtype=np.float64))[0].tolist())
-        return hyper if self.lr_scale == 1 else (hyper[0] * self.lr_scale, *hyper[1:])
+        return hyper if self._lr_scale == 1 else (hyper[0] * self._lr_scale, *hyper[1:])
 
     def _refuse(self, kink: bool, closed: bool) -> None:
         """Raise where a penalty's L1 part, or one that closes a step by itself, cannot act after this update."""
@@ -419,7 +432,7 @@ class Optimizer(Component, ABC):
             below = 1.0 if i in self._below_one else np.inf
             if isinstance(hyper, Schedule) and not ((table[:, i] >= 0) & (table[:, i] < below)).all():
                 raise ValueError(f"{type(self).__name__}: {hyper!r} must stay in [0, {below:g}) as a hyperparameter")
-        table[:, 0] *= self.lr_scale
+        table[:, 0] *= self._lr_scale
         return table
 
     def _bound_to(self, params: Params) -> _Bound:
@@ -501,11 +514,9 @@ class Optimizer(Component, ABC):
         steps = state_dict["steps"]
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
             raise ValueError(f"state_dict: 'steps' must be a whole number, 0 or more, got {steps!r}")
-        scale = state_dict.get("lr_scale", 1.0)
-        if isinstance(scale, bool) or not isinstance(scale, (int, float, np.number)) or not 0 <= scale < np.inf:
-            raise ValueError(f"state_dict: 'lr_scale' must be finite and not negative, got {scale!r}")
+        scale = _checked_scale(state_dict.get("lr_scale", 1.0))
         self.reset()
-        self.steps, self.lr_scale = int(steps), float(scale)
+        self.steps, self._lr_scale = int(steps), scale
         if state_dict["state"]:
             self._loaded = {k: {n: np.array(a) for n, a in v.items()} for k, v in state_dict["state"].items()}
 
@@ -1047,7 +1058,7 @@ class NAdam(_WithBetas):
         mu = _mu(k, beta, decay)  # type: ignore[arg-type]
         self._product = k, before * mu
         ahead = _mu(k + 1, beta, decay)  # type: ignore[arg-type]
-        return others[0] * self.lr_scale, *others[1:], mu, ahead, self._product[1]
+        return others[0] * self._lr_scale, *others[1:], mu, ahead, self._product[1]
 
 
 class RAdam(_WithBetas):

@@ -89,10 +89,14 @@ class _Ranking(Loss, ABC):
         if group is None:
             return _with_ids(y)
         ids = np.asarray(group)
-        if ids.shape != y.shape or ids.dtype.kind not in "iubSU":
+        try:
+            numbers = np.unique(ids, return_inverse=True)[1].astype(np.float64)
+        except TypeError:  # objects of kinds that have no order
+            ids = np.empty(0)
+        if ids.shape != y.shape or ids.dtype.kind not in "iubfSUO" or (ids != ids).any():
             raise ValueError(f"group must hold the query of each of {len(y)} documents, whole numbers or words, "
                              f"got {_arrays.describe(ids)}")  # fmt: skip
-        return np.stack([y, np.unique(ids, return_inverse=True)[1].astype(np.float64)], axis=1)
+        return np.stack([y, numbers], axis=1)
 
     def _bind(
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
