@@ -198,5 +198,7 @@ def test_losses_without_a_bound_are_refused_and_flat_ones_take_any_rate():
         y = [0, 1, 1]
         with pytest.raises(ValueError, match="has no bound of its second derivative, and so no safe lr"):
             lo.safe_lr(lo.Objective(X, y, loss, n_outputs=2 if isinstance(loss, lo.CrossEntropy) else 1))
+    with pytest.raises(TypeError, match="objective must be an Objective, got 3"):
+        lo.safe_lr(3)
     assert lo.safe_lr(lo.Objective(np.zeros((3, 2)), np.ones(3), lo.MSE(), fit_intercept=False)) == np.inf
     assert lo.safe_lr(lo.Objective(np.zeros((0, 2)), np.ones(0), lo.MSE(), lo.L2(0.5))) == 1

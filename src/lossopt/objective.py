@@ -404,6 +404,8 @@ def safe_lr(objective: Objective) -> float:
     >>> round(lo.safe_lr(lo.Objective(np.diag([1.0, 2.0]), [0.0, 0.0], lo.MSE(), fit_intercept=False)), 6)
     0.25
     """
+    if not isinstance(objective, Objective):
+        raise TypeError(f"objective must be an Objective, got {objective!r:.60}")
     curvature = objective.loss._curvature()
     if curvature is None:
         raise ValueError(f"objective: {objective.loss!r} has no bound of its second derivative, and so no safe lr")
