@@ -30,7 +30,7 @@ LAYERS = (
     {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explanations"},
     {"losses", "custom", "ranking", "penalties", "optimizers", "schedules"},
-    {"_arrays", "_component", "_interrupt", "runtime"},
+    {"_arrays", "_component", "_interrupt", "_picture", "runtime"},
     {"_kernels"},
 )
 # within a line: only these
@@ -57,11 +57,9 @@ FRAMEWORKS = {
     "torch": {"torch"},
     "dask": {"dask", "distributed"},
     "plot": {"matplotlib"},
-    "surfaces": {"matplotlib"},
     "trainer": {"tqdm"},
     "callbacks": {"tqdm", "tensorboardX"},
-    "history": {"matplotlib"},
-    "rates": {"matplotlib"},
+    "_picture": {"matplotlib"},
     "solvers": {"scipy"},
 }
 LEAVES = LAYERS[1]

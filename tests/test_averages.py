@@ -133,6 +133,16 @@ def test_it_comes_out_as_it_went_in(wrap):
     assert_array_equal(average.params, np.ones(2))
 
 
+def test_averages_come_back_in_what_the_weights_last_came_in():
+    average, again = lo.EMA(0.5), lo.EMA(0.5)
+    for params, kind in (([np.ones(2)], list), ((np.ones(2),), tuple)):
+        average.update(params)
+        assert type(average.params) is kind
+    again.load_state_dict(average.state_dict())
+    again.update([np.zeros(2)])
+    assert type(again.params) is list
+
+
 def test_numbers_in_a_list_are_one_array():
     average = lo.Polyak()
     average.update([1.0, 2.0])

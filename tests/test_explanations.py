@@ -239,10 +239,21 @@ def test_every_optimizer_says_where_it_differs(cls):
         assert any(note.startswith("eps: ") for note in told.notes) or cls in (lo.AdamW,)
 
 
+@pytest.mark.parametrize("loss", [lo.CrossEntropy(class_weight=np.array([1.0, 2.0])), lo.CrossEntropy(ignore_index=1)])
+def test_what_multiplies_or_leaves_out_terms_has_no_model(loss):
+    X, _ = data("real")
+    told = lo.explain(lo.Objective(X, np.arange(len(X)) % 2, loss, lo.L2(0.1), fit_intercept=False))
+    assert any(name.startswith("torch") for name in told.equivalents)
+    assert not any("Regression" in name for name in told.equivalents)
+    assert not any("fit_intercept" in x for x in told.equivalents.values())
+
+
 def test_objectives_print_themselves():
     X, y = data("real")
     plain = lo.Objective(X, y, lo.MSE(), fit_intercept=False)
     assert str(plain) == "J(W) = 1/60 * sum over 60 rows of [(z - y)**2]\nwith z = X W.T"
+    assert repr(plain).startswith("Objective(")
+    assert repr(plain).endswith(f"\n{plain}")
     assert lo.explain(plain).equivalents["scikit-learn Ridge"] == {"alpha": 0.0, "fit_intercept": False}
     weight = np.arange(N) % 3
     several = lo.Objective(X, np.c_[y, y], lo.MSE(), lo.L1(0.5), weight)

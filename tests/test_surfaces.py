@@ -93,9 +93,13 @@ def test_pictures(name, tmp_path):
     assert surfaces.plot(surface, ax=ax) is ax
     with pytest.raises(ValueError, match="start must be two numbers, got"):
         surfaces.descend(surface, lo.SGD(), start=[1.0])
+    with pytest.raises(ValueError, match="steps must be a whole number, 0 or more, got -1"):
+        surfaces.descend(surface, lo.SGD(), steps=-1)
 
 
 def test_a_missing_matplotlib_is_named():
-    code = "import sys; sys.modules['matplotlib.figure'] = None; import lossopt.surfaces"
+    code = """import sys; sys.modules["matplotlib.figure"] = None
+from lossopt import surfaces
+surfaces.plot(surfaces.SURFACES["bowl"])"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "ImportError: lossopt.surfaces needs matplotlib: pip install 'lossopt[plot]'" in done.stderr

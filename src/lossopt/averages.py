@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lossopt import _arrays, _kernels
 from lossopt._component import Component, _construct
-from lossopt.optimizers import Params, _named
+from lossopt.optimizers import Params, _named, _steps_of
 
 Array = NDArray[Any]
 
@@ -64,14 +64,13 @@ class _Average(Component, ABC):
         _kernels.updates.blend(
             _kernels.Arrays(into, True), _kernels.Arrays(weights, False), self._share(self.steps + 1)
         )
-        if not self.steps:
-            several = isinstance(params, (list, tuple)) and "params" not in read
-            self._wrap = dict if isinstance(params, Mapping) else type(params) if several else np.ndarray
+        several = isinstance(params, (list, tuple)) and "params" not in read
+        self._wrap = dict if isinstance(params, Mapping) else type(params) if several else np.ndarray
         self._averages, self.steps = averages, self.steps + 1
 
     @property
     def params(self) -> Any:
-        """The averages, in what the weights came in (an array, list, tuple or dict); copies."""
+        """The averages, in what the weights last came in (an array, list, tuple, or dict by name); copies."""
         if not self.steps:
             raise ValueError("there is nothing to average: update was never called")
         arrays = {name: x.copy() for name, x in self._averages.items()}
@@ -121,12 +120,9 @@ class _Average(Component, ABC):
         ValueError
             It is not a state of an average.
         """
-        if set(state_dict) != {"steps", "averages"}:
-            raise ValueError(
-                f"state_dict must have the keys 'steps' and 'averages', got {sorted(map(str, state_dict))}"
-            )
+        steps = _steps_of(state_dict, "averages")
         self.reset()
-        self.steps = int(state_dict["steps"])
+        self.steps = steps
         self._averages = {name: np.array(x) for name, x in state_dict["averages"].items()}
 
     def __reduce__(self) -> tuple[Any, ...]:

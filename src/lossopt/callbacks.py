@@ -86,6 +86,7 @@ def _limits(owner: Callback, least: float = 0, **numbers: Any) -> None:
             raise ValueError(f"{type(owner).__name__}: {name} must be {wanted}, got {x!r}")
 
 
+@final
 class EarlyStopping(Callback):
     """End training when a curve has stopped improving, and go back to the best epoch.
 
@@ -157,6 +158,7 @@ class EarlyStopping(Callback):
                 params[name][...] = x
 
 
+@final
 class ReduceOnPlateau(Callback):
     """Multiply the learning rate by a factor when a curve has stopped improving, whatever its schedule says.
 
@@ -245,6 +247,7 @@ class ReduceOnPlateau(Callback):
             self.reductions += 1
 
 
+@final
 class TargetLoss(Callback):
     """End training when a curve has come down to a value.
 
@@ -278,6 +281,7 @@ class TargetLoss(Callback):
             self.trainer.stop(f"target reached: {self.monitor} is {value:.6g}")
 
 
+@final
 class TimeLimit(Callback):
     """End training when its time is up, in the middle of an epoch too; `Trainer.resume` goes on from there.
 
@@ -361,6 +365,7 @@ class Checkpoint(Callback):
         self.trainer.save(self.path)
 
 
+@final
 class Progress(Callback):
     """A progress bar with losses and rate, in terminals and notebooks: what ``fit(progress=True)`` shows.
 
@@ -395,6 +400,7 @@ class Progress(Callback):
         self._bar.close()
 
 
+@final
 class TensorBoard(Callback):
     """Write every curve of the history for TensorBoard, an entry an epoch.
 

@@ -36,7 +36,7 @@ class Finding:
     Parameters
     ----------
     code : str
-        One of the keys of `ADVICE` below.
+        As `History.diagnose` lists them.
     epochs : (first, last), counted from 1
         Where it shows.
     evidence : dict of float

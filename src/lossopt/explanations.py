@@ -145,7 +145,7 @@ def _of_loss(loss: Loss, mass: str, rows: str, k: int, weighted: bool = False) -
 
 def _symbols(loss: Loss) -> tuple[str, str]:
     """What the mean divides by, and what is summed over, where the data is not known."""
-    if loss._rows(np.zeros((0, 2))) is not None:
+    if loss._by_query:
         return "n", "n queries"
     return "n" if getattr(loss, "class_weight", None) is None else "(sum of c[y])", "n rows"
 
@@ -168,11 +168,12 @@ def _of_objective(objective: Any, loss: Loss, penalty: Penalty | None) -> Explan
     # as a mean over the rows
     rows = mass / terms
     l1, l2 = (x if loss.reduction == "mean" else x / rows if rows else x for x in coefficients)
-    found = _elsewhere(loss, l1, l2, rows, k)
-    if not objective.fit_intercept:
-        found = {name: x | {"fit_intercept": False} if name.startswith("scikit") else x for name, x in found.items()}
-    notes = [] if not found else [_NOTE]
-    return Explanation(text, found, notes)
+    found = _with_penalty(loss, l1, l2, rows)
+    if _plain(loss):
+        without = {} if objective.fit_intercept else {"fit_intercept": False}
+        models = _models(loss, l1, l2, rows, k)
+        found |= {name: x | without if name.startswith("scikit") else x for name, x in models.items()}
+    return Explanation(text, found, [_NOTE] if found else [])
 
 
 _NOTE = (
@@ -217,8 +218,10 @@ def _coefficients(penalty: Penalty | None) -> tuple[float, float] | None:
 
 def _plain(loss: Loss) -> bool:
     """Without what multiplies some terms, or changes targets."""
-    options = {"pos_weight": None, "label_smoothing": 0.0, "class_weight": None, "from_logits": True}
-    return all(getattr(loss, name, value) == value for name, value in options.items())
+    given = [getattr(loss, name, None) for name in ("pos_weight", "class_weight", "ignore_index")]
+    return (
+        all(x is None for x in given) and not getattr(loss, "label_smoothing", 0) and getattr(loss, "from_logits", True)
+    )
 
 
 def _named(loss: Loss) -> dict[str, Arguments]:
@@ -263,20 +266,24 @@ def _named(loss: Loss) -> dict[str, Arguments]:
             return {}
 
 
-def _elsewhere(loss: Loss, l1: float, l2: float, n: float, k: int) -> dict[str, Arguments]:
-    """Models of other libraries that have the same minimum, for a mean of losses over rows that weigh n together."""
-    a = l1 + 2 * l2
-    r = l1 / a if a else 0.0
+def _with_penalty(loss: Loss, l1: float, l2: float, n: float) -> dict[str, Arguments]:
+    """The same loss in other libraries, and what makes its penalty there; l1 and l2 as for `_models`."""
     found = _named(loss)
-    if not _plain(loss):
-        return found
     scale = 1.0 if loss.reduction == "mean" else n
     for name, arguments in found.items():
         if name.startswith("torch ") and not l1 and l2:
             arguments = arguments | {"weight_decay": 2 * l2 * scale}
-        if name.startswith("Keras") and a:
+        if name.startswith("Keras") and l1 + l2:
             arguments = arguments | {"kernel_regularizer": f"L1L2(l1={l1 * scale:.12g}, l2={l2 * scale:.12g})"}
         found[name] = arguments
+    return found
+
+
+def _models(loss: Loss, l1: float, l2: float, n: float, k: int) -> dict[str, Arguments]:
+    """Models of other libraries that have the same minimum, for a mean of losses over rows that weigh n together."""
+    a = l1 + 2 * l2
+    r = l1 / a if a else 0.0
+    found: dict[str, Arguments] = {}
     mixed = {"penalty": "elasticnet", "l1_ratio": r} if a else {"penalty": None}
     vw = {"l1": l1, "l2": 2 * l2}
     match loss:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossopt import _picture
 from lossopt.diagnosis import Finding, diagnose
 
 _FOREIGN = {"loss": "train_loss"}
@@ -247,12 +248,7 @@ class History:
         ImportError
             matplotlib is missing.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise ImportError("history.plot needs matplotlib: pip install 'lossopt[plot]'") from None
-        if ax is None:
-            ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        ax = _picture.axes("history.plot", ax)
         epochs = np.arange(1, len(self) + 1)
         # dashes tell the curves apart in grey as well
         for key, name, style in (("train_loss", "training", "-"), ("val_loss", "validation", "--")):
@@ -261,16 +257,15 @@ class History:
         if "val_loss" in self and np.isfinite(self["val_loss"]).any():
             best = int(np.nanargmin(self["val_loss"]))
             ax.plot(best + 1, self["val_loss"][best], "o", color="black", markersize=5, label=f"best epoch: {best + 1}")
+        told = []
         for finding in self.diagnose():
             first, last = finding.epochs
             ax.axvspan(first, last, color="0.92", zorder=0)
-        told = [f"{finding.code}, epochs {finding.epochs[0]} to {finding.epochs[1]}" for finding in self.diagnose()]
+            told.append(f"{finding.code}, epochs {first} to {last}")
         if told:
             ax.set_title("\n".join(told), loc="left", fontsize="small")
         ax.set_xlabel("epoch")
         ax.set_ylabel("loss (data term)")
         if ax.has_data():
             ax.legend()
-        if path is not None:
-            ax.figure.savefig(path, dpi=120)
-        return ax
+        return _picture.saved(ax, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +71,7 @@ class Loss(Component, ABC):
     reduction: str
     _kernel: Any  # of the usual predictions and targets
     _range: tuple[float, float]  # where targets lie
+    _by_query: ClassVar[bool] = False  # whether it looks at queries, not at each row alone
     _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: look with care
 
     def _reduced(self, reduction: str, kernel: Any, low: float = -np.inf, high: float = np.inf) -> None:
@@ -248,9 +249,11 @@ class Loss(Component, ABC):
         z, kernel, y = self._read(prediction, target)
         out: Array = np.zeros(z.shape[0], z.dtype)
         if z.size:
-            door = kernel if isinstance(kernel, _Outside) else None
             k = z.shape[1] if z.ndim == 2 else 1
-            _kernels.losses.pointwise(kernel, z, y, out, k) if door is None else door.pointwise(z, y, out, k)
+            if isinstance(kernel, _Outside):
+                kernel.pointwise(z, y, out, k)
+            else:
+                _kernels.losses.pointwise(kernel, z, y, out, k)
         out /= self._terms(z.shape) or 1
         share = self._weigh(target, None, z.dtype)
         return out if share is None else np.where(share == 0, 0, out * share).astype(z.dtype)

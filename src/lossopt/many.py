@@ -65,7 +65,7 @@ class _Fit:
     ) -> None:
         if not isinstance(loss, Loss):
             raise TypeError(f"loss must be an instance of lossopt's Loss, got {loss!r}")
-        if loss._rows(np.zeros((0, 2))) is not None:
+        if loss._by_query:
             raise TypeError(
                 f"loss: {type(loss).__name__} looks at whole queries, which have no place beside many models"
             )

@@ -190,6 +190,9 @@ class Objective(Component):
     def __str__(self) -> str:
         return explain(self).objective
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}\n{self}"
+
     def zeros(self) -> Array:
         """A start: zeros, in the type of X.
 

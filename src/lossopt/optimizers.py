@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from fnmatch import fnmatchcase
 from itertools import accumulate, repeat
 from math import prod
@@ -67,6 +67,16 @@ def _positive(name: str, limit: Any) -> float:
     if not (isinstance(limit, (int, float, np.number)) and limit > 0):
         raise ValueError(f"{name} must be positive, got {limit!r}")
     return float(limit)
+
+
+def _steps_of(state_dict: Mapping[str, Any], arrays: str, optional: Set[str] = frozenset()) -> int:
+    """The step count of a state, which must have it, its arrays, and nothing unknown."""
+    if set(state_dict) - optional != {"steps", arrays}:
+        raise ValueError(f"state_dict must have the keys 'steps' and {arrays!r}, got {sorted(map(str, state_dict))}")
+    steps = state_dict["steps"]
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValueError(f"state_dict: 'steps' must be a whole number, 0 or more, got {steps!r}")
+    return int(steps)
 
 
 def _checked_scale(scale: Any) -> float:
@@ -503,20 +513,16 @@ class Optimizer(Component, ABC):
         ValueError
             It is not a state of this optimizer.
         """
-        if set(state_dict) - {"lr_scale"} != {"steps", "state"}:
-            raise ValueError(f"state_dict must have the keys 'steps' and 'state', got {sorted(map(str, state_dict))}")
+        steps = _steps_of(state_dict, "state", {"lr_scale"})
         for name, arrays in state_dict["state"].items():
             if set(arrays) != set(self._state_names):
                 raise ValueError(
                     f"state_dict: {type(self).__name__} keeps {list(self._state_names)}, "
                     f"got {sorted(arrays)} for {name!r}"
                 )
-        steps = state_dict["steps"]
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
-            raise ValueError(f"state_dict: 'steps' must be a whole number, 0 or more, got {steps!r}")
         scale = _checked_scale(state_dict.get("lr_scale", 1.0))
         self.reset()
-        self.steps, self._lr_scale = int(steps), scale
+        self.steps, self._lr_scale = steps, scale
         if state_dict["state"]:
             self._loaded = {k: {n: np.array(a) for n, a in v.items()} for k, v in state_dict["state"].items()}
 

@@ -70,6 +70,8 @@ class _Queries(_Outside):
 class _Ranking(Loss, ABC):
     """Scores (n,) of documents; `group` says which query each belongs to. The mean is one over queries."""
 
+    _by_query = True
+
     @abstractmethod
     def __init__(self) -> None: ...
 

@@ -9,6 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossopt import _picture
 from lossopt._arrays import Rows
 from lossopt.callbacks import Callback
 from lossopt.losses import Loss
@@ -115,12 +116,7 @@ class LRFind:
         ImportError
             matplotlib is missing.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ImportError:
-            raise ImportError("lr_find's plot needs matplotlib: pip install 'lossopt[plot]'") from None
-        if ax is None:
-            ax = Figure(figsize=(6, 4), layout="constrained").add_subplot()
+        ax = _picture.axes("lr_find's plot", ax)
         ax.plot(self.lr, self.loss, ".", color="0.7", markersize=4, label="batches")
         ax.plot(self.lr, self.smooth, "-", color="C0", label="smoothed")
         if self.suggestion is not None:
@@ -132,9 +128,7 @@ class LRFind:
         ax.set_xlabel("learning rate")
         ax.set_ylabel("loss")
         ax.legend()
-        if path is not None:
-            ax.figure.savefig(path, dpi=120)
-        return ax
+        return _picture.saved(ax, path)
 
     def __repr__(self) -> str:
         found = "no suggestion" if self.suggestion is None else f"suggestion {self.suggestion:.3g}"
@@ -200,8 +194,8 @@ def lr_find(
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 5:
         raise ValueError(f"steps must be a whole number, 5 or more, got {steps!r}")
     growth = ExponentialDecay(float(low), -np.log(high / low) / (steps - 1))
-    base: Any = getattr(optimizer, "lr", 1.0)
-    arguments = optimizer._arguments() | {"lr": growth}
+    arguments = optimizer._arguments()
+    base, arguments["lr"] = arguments["lr"], growth
     if arguments.get("groups"):
         arguments["groups"] = {
             name: {**numbers, "lr": growth * (numbers["lr"] / base)} if _both(numbers.get("lr"), base) else numbers

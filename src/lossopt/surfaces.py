@@ -1,4 +1,4 @@
-"""Surfaces: functions of two numbers to look at descent on, and pictures of it; needs the extra ``plot``."""
+"""Surfaces: functions of two numbers to look at descent on, and pictures of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from lossopt import _picture
 from lossopt.objective import Objective
 from lossopt.optimizers import Optimizer
-
-try:
-    from matplotlib.figure import Figure
-except ImportError:
-    raise ImportError("lossopt.surfaces needs matplotlib: pip install 'lossopt[plot]'") from None
 
 Array = NDArray[Any]
 Value = Callable[[Array], tuple[Array, Array]]
@@ -180,6 +176,11 @@ def descend(surface: Surface, optimizer: Optimizer, steps: int = 100, start: Arr
     array (steps + 1, 2)
         Points, the start first.
 
+    Raises
+    ------
+    ValueError
+        start is not two numbers, or steps no whole number.
+
     Examples
     --------
     >>> import lossopt as lo
@@ -190,6 +191,8 @@ def descend(surface: Surface, optimizer: Optimizer, steps: int = 100, start: Arr
     point, opt = np.array(surface.start if start is None else start, np.float64), copy.deepcopy(optimizer)
     if point.shape != (2,):
         raise ValueError(f"start must be two numbers, got {start!r}")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
+        raise ValueError(f"steps must be a whole number, 0 or more, got {steps!r}")
     opt.reset()
     points = [point.copy()]
     for _ in range(steps):
@@ -254,6 +257,11 @@ def plot(
     -------
     matplotlib axes
 
+    Raises
+    ------
+    ImportError
+        matplotlib is missing.
+
     Examples
     --------
     >>> import lossopt as lo
@@ -262,8 +270,7 @@ def plot(
     >>> ways = {"momentum": surfaces.descend(beale, lo.SGD(1e-3, momentum=0.9), 300)}
     >>> ax = surfaces.plot(beale, ways)
     """
-    if ax is None:
-        ax = Figure(figsize=(6, 5), layout="constrained").add_subplot()
+    ax = _picture.axes("lossopt.surfaces", ax, (6, 5))
     (low, high), (bottom, top) = surface.bounds
     x, y = np.meshgrid(np.linspace(low, high, 121), np.linspace(bottom, top, 121))
     value = surface.function(np.stack([x, y], axis=-1))[0]
@@ -281,6 +288,4 @@ def plot(
     ax.set_xlim(low, high)
     ax.set_ylim(bottom, top)
     ax.set_title(surface.name)
-    if path is not None:
-        ax.figure.savefig(path, dpi=120)
-    return ax
+    return _picture.saved(ax, path)

@@ -662,7 +662,6 @@ cdef inline void hinge_rows(const void* constants, Py_ssize_t n, Py_ssize_t k, c
 cdef struct pairs_t:
     const double* discounts     # by place, falling; NULL: each pair counts 1
     Py_ssize_t top              # places that have one
-    Py_ssize_t size             # numbers that there are
 
 
 cdef inline void pairs_of(const pairs_t* c, Py_ssize_t i, Py_ssize_t start, Py_ssize_t m, const floating* z, const floating* y,
@@ -674,7 +673,7 @@ cdef inline void pairs_of(const pairs_t* c, Py_ssize_t i, Py_ssize_t start, Py_s
     cdef Py_ssize_t j
     if c.discounts != NULL:
         here = <floating>c.discounts[i]
-        for j in range(m):
+        for j in range(m):    # hot
             weight[j] = fabs[floating](here - <floating>c.discounts[start + j]) * (yi - y[j])
     else:
         for j in range(m):
@@ -698,9 +697,9 @@ cdef inline void pairs(const void* constants, Py_ssize_t n, Py_ssize_t k, const 
     cdef floating[BLOCK] pull
     cdef double[BLOCK] x
     cdef double[BLOCK] w
-    cdef double total, slope, count
+    cdef double total, slope
     cdef floating nothing, zero = 0, share
-    cdef Py_ssize_t r, i, j, m, start, stop
+    cdef Py_ssize_t r, i, j, m, start, stop, count
     for r in range(n):
         total, count, nothing = 0, 0, 0
         if gradient != NULL:
@@ -721,7 +720,7 @@ cdef inline void pairs(const void* constants, Py_ssize_t n, Py_ssize_t k, const 
                 total += block_sum(x, m)
                 slope += block_sum(w, m)
                 if c.discounts == NULL:
-                    for j in range(m):
+                    for j in range(m):    # hot 1
                         count += 1 if y[start + j] < y[i] else 0
                 if gradient != NULL:
                     for j in range(m):    # hot
@@ -730,10 +729,10 @@ cdef inline void pairs(const void* constants, Py_ssize_t n, Py_ssize_t k, const 
             if gradient != NULL:
                 gradient[i] -= <floating>slope
         if c.discounts == NULL and count != 0:
-            total /= count
+            total /= <double>count
         value[r] = <floating>total + nothing
         if gradient != NULL:
-            share = factor[r] if c.discounts != NULL or count == 0 else <floating>(<double>factor[r] / count)
+            share = factor[r] if c.discounts != NULL or count == 0 else <floating>(<double>factor[r] / <double>count)
             for i in range(k):
                 gradient[i] = zero if factor[r] == zero else gradient[i] * share + nothing
             gradient += k
@@ -760,11 +759,13 @@ cdef inline void foreign(const foreign_t* c, Py_ssize_t n, const floating* z, co
     elif c.in_float != 0:
         (<foreign_f32>c.in_float)(n, z, y, value, gradient)
     else:
-        for i in range(n):
-            room[i], room[BLOCK + i] = <double>z[i], <double>y[i]
+        for i in range(n):    # hot 1
+            room[i] = <double>z[i]
+            room[BLOCK + i] = <double>y[i]
         (<foreign_f64>c.in_double)(n, room, room + BLOCK, room + 2 * BLOCK, room + 3 * BLOCK)
-        for i in range(n):
-            value[i], gradient[i] = <floating>room[2 * BLOCK + i], <floating>room[3 * BLOCK + i]
+        for i in range(n):    # hot 1
+            value[i] = <floating>room[2 * BLOCK + i]
+            gradient[i] = <floating>room[3 * BLOCK + i]
 
 # ---- the driver
 

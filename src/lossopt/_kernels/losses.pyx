@@ -135,9 +135,9 @@ def pairs_of_rows(discounts, Py_ssize_t top):
     """discounts: a number a place, float64, at least as many as outputs, or None; from place top on they are 0."""
     cdef pairs_t c
     cdef const double[::1] numbers
-    c.discounts, c.top, c.size = NULL, top, 0
+    c.discounts, c.top = NULL, top
     if discounts is not None:
-        numbers, c.size = discounts, len(discounts)
+        numbers = discounts
         c.discounts = &numbers[0]
     return Loss.of_rows(&level, <void*>pairs[double], <void*>pairs[float], &c, sizeof(c), False, discounts)
 

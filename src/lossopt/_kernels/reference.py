@@ -6,6 +6,7 @@ namespace, so that ``load("reference")`` stands wherever ``load(level)`` does.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -264,8 +265,6 @@ class losses:  # noqa: N801
 
     @staticmethod
     def custom(in_double: int, in_float: int, kept: object) -> Loss:
-        import ctypes
-
         def rows(z: Array, y: Array) -> tuple[Array, Array]:
             real, address = (np.float32, in_float) if in_float and z.dtype == np.float32 else (np.float64, in_double)
             function = ctypes.CFUNCTYPE(None, ctypes.c_ssize_t, *[ctypes.c_void_p] * 4)(address)
