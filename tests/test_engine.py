@@ -54,6 +54,7 @@ def ran(engine, data, loss, optimizer, dtype, k, penalty=None, weights=None, epo
         penalty=penalty,
         engine=engine,
         record="step",
+        end_loss=True,
         **options,
     )
     history = trainer.fit(X, y, epochs=epochs, sample_weight=weights, validation=(X, y))

@@ -205,8 +205,11 @@ def test_steps_are_saved_and_loaded(tmp_path, ending):
         history = trainer.fit(X, X[:, 0])
     assert history.steps["lr"].tolist() == [0.1 / (1 + t) for t in range(10)]
     assert {key: len(curve) for key, curve in history.steps.items()} == dict.fromkeys(
-        ["train_loss", "lr", "grad_norm", "zeros"], 10
+        ["train_loss", "lr", "grad_norm", "step_norm", "zeros"], 10
     )
+    assert history["step_norm"] == history.steps["step_norm"][4::5].tolist()
+    # plain descent goes lr times the gradient
+    np.testing.assert_allclose(history.steps["step_norm"], history.steps["lr"] * history.steps["grad_norm"], rtol=1e-12)
     # batches of one size: the epoch's mean is theirs
     assert history["train_loss"][1] == pytest.approx(history.steps["train_loss"][5:].mean(), rel=1e-14)
     history.save(tmp_path / f"h.{ending}")

@@ -43,7 +43,7 @@ def left(trainer):
 
 
 OPTIONS = (
-    {"batch_size": 8, "seed": 3},
+    {"batch_size": 8, "seed": 3, "end_loss": True},
     {"batch_size": 1, "shuffle": False},
     {"batch_size": 10, "accumulate": 3, "drop_last": True},
     {"batch_size": None},

@@ -150,7 +150,13 @@ def rate(t):
 def written_out(loss, update, X, Y, weight, params, l2, batch_size, accumulate=1, drop_last=False, **more):
     """Three epochs in float64, seed 9: what becomes of the parameters, the history, and the number of updates."""
     W, b = (x.astype(np.float64) for x in params.values())
-    n, steps, states, history = len(X), 0, ({}, {}), {key: [] for key in ("train_loss", "penalty", "lr", "grad_norm")}
+    n, steps, states, history = (
+        len(X),
+        0,
+        ({}, {}),
+        {key: [] for key in ("train_loss", "penalty", "lr", "grad_norm", "end_loss")},
+    )
+    moved = history["step_norm"] = []
     size = n if batch_size is None else batch_size
     for epoch in range(3):
         order = permutation(n, 9, epoch) if size < n else np.arange(n)
@@ -171,9 +177,14 @@ def written_out(loss, update, X, Y, weight, params, l2, batch_size, accumulate=1
             grads[0] = grads[0] + 2 * l2 * W
             lr = rate(steps / len(windows) if "schedule_unit" in more else steps)
             steps += 1
+            before = [W.copy(), b.copy()]
             for x, g, state in zip((W, b), grads, states, strict=True):
                 x -= update(lr, g, state, steps)
-        for key, number in zip(history, (total / mass, l2 * np.sum(W**2), lr, norm), strict=True):
+        moved.append(
+            np.sqrt(sum(np.sum((x - old) ** 2) for x, old in zip((W, b), before, strict=True))) if w.sum() else 0.0
+        )
+        end = FORMULAS[loss](X @ W.T + b, Y)[0] @ weight / weight.sum()
+        for key, number in zip(list(history)[:-1], (total / mass, l2 * np.sum(W**2), lr, norm, end), strict=True):
             history[key].append(number)
     return {"weight": W, "bias": b}, history, steps
 
@@ -216,13 +227,14 @@ def test_training_equals_the_loop_written_out(loss, k, update, batches, weighted
     ones = weight.astype(np.float64) if weighted else np.ones(53)
     params, curves, steps = written_out(loss, update, wide, Y, ones, model.params, 0.01, **batches)
     optimizer = UPDATES[update](lo.InverseTime(lr=0.01, k=0.01))
-    trainer = lo.Trainer(model, loss(), optimizer, lo.L2(0.01), **batches, seed=9, engine=engine)
+    trainer = lo.Trainer(model, loss(), optimizer, lo.L2(0.01), **batches, seed=9, engine=engine, end_loss=True)
     history = trainer.fit(X, y, epochs=3, sample_weight=weight if weighted else None)
     tolerance = 1e-12 if dtype == np.float64 else 1e-4
     for name, x in params.items():
         np.testing.assert_allclose(model.params[name], x, rtol=0, atol=tolerance)
     for key, curve in curves.items():
-        np.testing.assert_allclose(history[key], curve, rtol=tolerance, atol=tolerance)
+        # a step is a difference of parameters
+        np.testing.assert_allclose(history[key], curve, rtol=tolerance * (1 + 9 * (key == "step_norm")), atol=tolerance)
     assert optimizer.steps == steps
     assert history["zeros"] == [0.0] * 3
     assert min(history["seconds"]) > 0
@@ -237,7 +249,9 @@ def test_clipping_and_units_equal_the_loop_written_out(options, engine):
     given = {"batch_size": 8, "accumulate": 2} | options
     params, curves, _ = written_out(lo.BinaryCrossEntropy, momentum, X, Y, weight, model.params, 0.1, **given)
     optimizer = UPDATES[momentum](lo.InverseTime(lr=0.01, k=0.01))
-    trainer = lo.Trainer(model, lo.BinaryCrossEntropy(), optimizer, lo.L2(0.1), **given, seed=9, engine=engine)
+    trainer = lo.Trainer(
+        model, lo.BinaryCrossEntropy(), optimizer, lo.L2(0.1), **given, seed=9, engine=engine, end_loss=True
+    )
     history = trainer.fit(X, y, epochs=3, sample_weight=weight)
     np.testing.assert_allclose(model.params["weight"], params["weight"], rtol=0, atol=1e-13)
     for key, curve in curves.items():
@@ -568,7 +582,7 @@ def test_early_stopping_watches_other_curves_and_begins_anew():
     # back at the parameters after epoch 1, whose successor is 36: a new fit has a best of its own
     assert fit()["train_loss"][3:] == [36, 81]
     assert stopping.best_epoch == 3
-    text = "monitor='val_loss' is not recorded; this fit records train_loss, lr, grad_norm, zeros, seconds"
+    text = "monitor='val_loss' is not recorded; this fit records train_loss, lr, grad_norm, step_norm, zeros, seconds"
     with pytest.raises(ValueError, match=text):
         lo.Trainer(lo.Linear(2), lo.MSE(), lo.SGD(), callbacks=[lo.EarlyStopping()]).fit(*XOR)
 

@@ -27,7 +27,9 @@ class History:
 
     Keys: ``train_loss`` (mean over the epoch's rows of the data term, each batch before its update), ``penalty`` (at
     its end), ``val_loss`` (data term; only with validation data), ``lr`` and ``grad_norm`` (of the last update; the
-    norm of the data gradient before clipping), ``zeros`` (weights that are 0), ``seconds`` (the epoch's).
+    norm of the data gradient before clipping), ``step_norm`` (how far the epoch's last window moved the parameters),
+    ``zeros`` (weights that are 0), ``seconds`` (the epoch's); with ``end_loss=True`` also ``end_loss`` (the data term
+    over all training rows at the epoch's end; ``train_loss`` is a little behind it).
 
     Parameters
     ----------
@@ -42,7 +44,7 @@ class History:
         Why the last fit ended; None while it runs.
     steps : dict of arrays
         Of a trainer with ``record="step"``, a number an update: ``train_loss`` (of its batch, before it), ``lr``,
-        ``grad_norm``, ``zeros``.
+        ``grad_norm``, ``step_norm``, ``zeros``.
 
     Examples
     --------
@@ -71,8 +73,8 @@ class History:
             self._steps[key] = [np.concatenate(pieces)]
         return {key: pieces[0] for key, pieces in self._steps.items()}
 
-    def _append_steps(self, train_loss: ArrayLike, lr: ArrayLike, grad_norm: ArrayLike, zeros: ArrayLike) -> None:
-        for key, piece in (("train_loss", train_loss), ("lr", lr), ("grad_norm", grad_norm), ("zeros", zeros)):
+    def _append_steps(self, **told: ArrayLike) -> None:
+        for key, piece in told.items():
             self._steps.setdefault(key, []).append(np.array(piece, np.float64))
 
     def __getitem__(self, key: str) -> list[float]:

@@ -163,7 +163,7 @@ class _Fit:
             if error is not None:
                 failed[i] = str(error)
             else:
-                trainers[i]._leave(entered[i], held, batches.updates_per_t)
+                trainers[i]._leave(entered[i], data, weights[i], held, batches.updates_per_t)
 
 
 def _shown(columns: Mapping[str, Sequence[Any]], best: int | None) -> str:
@@ -290,7 +290,7 @@ def fit_many(
         As for `Objective`.
     **options
         What else `Trainer` takes: batch_size, accumulate, schedule_unit, shuffle, drop_last, seed, engine, record,
-        on_nonfinite.
+        end_loss, on_nonfinite.
 
     Returns
     -------

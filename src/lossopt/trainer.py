@@ -61,6 +61,7 @@ class _Data:
             self.batch = int(np.sort(np.diff(self.lots[1]))[self.units - self.batch :].sum())
         self.room: list[Array] = []
         self.grads: list[dict[str, Array]] = []
+        self.before: list[Array] = []
 
     def part(self, rows: Any) -> tuple[Any, Array, Array | None]:
         weight = None if self.weight is None else self.weight[rows]
@@ -99,6 +100,7 @@ class _Epoch:
     total: float = 0.0
     mass: float = 0.0
     norm: float = float("nan")
+    step: float = 0.0
     lr: float = float("nan")
     seconds: float = 0.0
 
@@ -178,6 +180,8 @@ class Trainer(Component):
         Which loop runs; after a fit, `engine` says which did. "compiled" raises where it cannot.
     record : "epoch" or "step"
         "step": `history.steps` tells of every update, too.
+    end_loss : bool
+        Look at the training rows once more at the end of each epoch: ``history["end_loss"]``.
     on_nonfinite : "raise" or "skip"
         A loss or gradient that is not finite raises FloatingPointError, or its update is left out. No update is ever
         made from one.
@@ -219,6 +223,7 @@ class Trainer(Component):
         on_nonfinite: str = "raise",
         callbacks: Sequence[Callback] = (),
         record: str = "epoch",
+        end_loss: bool = False,
     ) -> None:
         if type(model) is not Linear and not isinstance(model, Model):
             raise TypeError(f"model must have params, forward and backward, got {model!r}")
@@ -243,7 +248,7 @@ class Trainer(Component):
         ):
             if not isinstance(word, str) or word not in words:
                 raise ValueError(f"{name} must be one of {', '.join(map(repr, words))}, got {word!r}")
-        for name, truth in (("shuffle", shuffle), ("drop_last", drop_last)):
+        for name, truth in (("shuffle", shuffle), ("drop_last", drop_last), ("end_loss", end_loss)):
             if not isinstance(truth, (bool, np.bool_)) and not (name == "shuffle" and isinstance(truth, str)):
                 raise TypeError(f"{name} must be True or False, got {truth!r}")
         number = isinstance(max_norm, (int, float, np.integer, np.floating)) and not isinstance(max_norm, bool)
@@ -270,6 +275,7 @@ class Trainer(Component):
         self.engine = engine
         self.on_nonfinite = on_nonfinite
         self.record = record
+        self.end_loss = end_loss
         self.callbacks = tuple(callbacks)
         self._wanted_engine = engine
         self.history = History()
@@ -470,7 +476,7 @@ class Trainer(Component):
                 self._python(data, batches, at, check)
         finally:
             at.seconds += time.perf_counter() - began
-        return self._leave(at, held, batches.updates_per_t)
+        return self._leave(at, data, data.weight, held, batches.updates_per_t)
 
     def _enter(self, batches: _Batches) -> _Epoch:
         """Where this epoch stands."""
@@ -480,7 +486,9 @@ class Trainer(Component):
             self._at = _Epoch(batches.shape, self.skipped)
         return self._at
 
-    def _leave(self, at: _Epoch, held: _Data | None, updates_per_t: float) -> dict[str, float]:
+    def _leave(
+        self, at: _Epoch, data: _Data, weight: Array | None, held: _Data | None, updates_per_t: float
+    ) -> dict[str, float]:
         """The end of an epoch: what it has to tell."""
         began, epoch = time.perf_counter(), self.epochs
         # nothing but updates left out: there is no number to tell
@@ -489,10 +497,12 @@ class Trainer(Component):
         if self.penalty is not None:
             now = self.penalty._at(self.optimizer.steps / updates_per_t)
             logs["penalty"] = sum(now.value(x) for x in self._penalized())
-        if held is not None:
-            total, mass = self._look(held)
-            logs["val_loss"] = total / mass if mass else 0.0
-        logs |= {"lr": at.lr, "grad_norm": at.norm, "zeros": float(self._zeros())}
+        looks = [("end_loss", data, weight)] * self.end_loss
+        looks += [] if held is None else [("val_loss", held, held.weight)]
+        for name, rows, own in looks:
+            total, mass = self._look(rows, own)
+            logs[name] = total / mass if mass else 0.0
+        logs |= {"lr": at.lr, "grad_norm": at.norm, "step_norm": at.step, "zeros": float(self._zeros())}
         logs["seconds"] = at.seconds + time.perf_counter() - began
         self._at = None
         self.epochs += 1
@@ -514,16 +524,35 @@ class Trainer(Component):
 
     def _python(self, data: _Data, batches: _Batches, at: _Epoch, check: Callable[[], None]) -> None:
         """An epoch, as one would write it."""
+        data.before = data.before or [np.empty_like(x) for x in self.model.params.values()]
         while at.window < batches.windows:
             for callback in self.callbacks:
                 callback.on_batch_begin(at.window)
             total, mass, grads = self._gradients(data, batches.window(at.window))
+            last = at.window + 1 == batches.windows
+            told = last or self.record == "step"
+            if told:
+                for x, old in zip(self.model.params.values(), data.before, strict=True):
+                    np.copyto(old, x)
             # a window whose rows all have weight 0 is no window
             now = self._update(total, grads, batches.updates_per_t) if mass else None
             if now is not None:
                 at.total, at.mass, (at.norm, at.lr) = at.total + total, at.mass + mass, now
+                step = 0.0
+                if told:
+                    pairs = zip(self.model.params.values(), data.before, strict=True)
+                    moved = [np.subtract(x, old, out=old) for x, old in pairs]
+                    step = float(_kernels.updates.norm(_kernels.Arrays(moved, False)))
+                if last:
+                    at.step = step
                 if self.record == "step":
-                    self.history._append_steps([total / mass], [at.lr], [at.norm], [self._zeros()])
+                    self.history._append_steps(
+                        train_loss=[total / mass],
+                        lr=[at.lr],
+                        grad_norm=[at.norm],
+                        step_norm=[step],
+                        zeros=[self._zeros()],
+                    )
             at.window += 1
             for callback in self.callbacks:
                 callback.on_batch_end(at.window - 1, {"loss": total / mass if mass else 0.0})
@@ -558,12 +587,14 @@ class Trainer(Component):
         self.optimizer.steps, self.skipped = member.steps, member.skipped
         at.window, at.total, at.mass = member.window, member.total, member.mass
         if done:
-            at.norm, at.lr = member.norm, float(hyper[done - 1, 0])
+            at.norm, at.step, at.lr = member.norm, member.step, float(hyper[done - 1, 0])
             if self.max_norm is not None:
                 self.optimizer.grad_norm = member.norm
             if told is not None:
-                total, mass, norm, zeros = told[:done].T
-                self.history._append_steps(total / mass, hyper[:done, 0], norm, zeros)
+                total, mass, norm, zeros, step = told[:done].T
+                self.history._append_steps(
+                    train_loss=total / mass, lr=hyper[:done, 0], grad_norm=norm, step_norm=step, zeros=zeros
+                )
 
     def _obstacle(self, data: _Data) -> str | None:
         """Why the compiled loop cannot run here, if it cannot."""
@@ -641,14 +672,14 @@ class Trainer(Component):
 
     # ---- looking
 
-    def _look(self, data: _Data) -> tuple[float, float]:
+    def _look(self, data: _Data, weight: Array | None) -> tuple[float, float]:
         """The sum of the loss over all rows, and what the mean divides it by."""
         if data.kernel is None:
-            total, _, mass = self.loss._run(self.model.forward(data.X), data.y, data.weight, None)
+            total, _, mass = self.loss._run(self.model.forward(data.X), data.y, weight, None)
             return total, mass
         model, loss = self.model, self.loss
-        mass = loss._mass(loss._shape(data.n, model.n_outputs), data.weight)
-        return model._value_and_grad(data.kernel, data.X, data.y, data.weight, None, 1.0), mass
+        mass = loss._mass(loss._shape(data.n, model.n_outputs), weight)
+        return model._value_and_grad(data.kernel, data.X, data.y, weight, None, 1.0), mass
 
     def evaluate(
         self, X: Rows, y: ArrayLike, sample_weight: ArrayLike | None = None, group: ArrayLike | None = None
@@ -670,7 +701,8 @@ class Trainer(Component):
         ValueError, TypeError
             An argument has the wrong shape, type or range; the sentence names it.
         """
-        return self.loss._reduce(*self._look(_Data(self, X, y, sample_weight, group)))
+        data = _Data(self, X, y, sample_weight, group)
+        return self.loss._reduce(*self._look(data, data.weight))
 
     def _arguments(self) -> dict[str, Any]:
         return super()._arguments() | {"engine": self._wanted_engine}
@@ -842,7 +874,7 @@ def lockstep(
         count = min(stop + -stop % stretch.grain, batches.windows) - stretch.window
         t = [(member.steps + np.arange(count)) / batches.updates_per_t for member in members]
         hypers = [trainer.optimizer._table(times, trainer.penalty) for trainer, times in zip(trainers, t, strict=True)]
-        told = [np.empty((count, 4)) if trainer.record == "step" else None for trainer in trainers]
+        told = [np.empty((count, 5)) if trainer.record == "step" else None for trainer in trainers]
         try:
             going = stretch.run(batches.order, hypers, told, count)
         finally:

@@ -11,6 +11,7 @@ class Member:
     steps: int
     skipped: int
     norm: float
+    step: float
     total: float
     mass: float
     bad: tuple[float, float] | None

@@ -8,7 +8,7 @@ from cpython.buffer cimport Py_buffer, PyObject_CheckBuffer
 from cython cimport floating
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Closing, Loss, Pass, Update, closing_t, folded_t, hold
@@ -126,13 +126,15 @@ cdef struct member_t:   # a model in training
     const char* weight      # of the rows, or NULL
     # carried from one stretch to the next
     const double* hyper     # of the next update
-    double* told            # where the next update is told, or NULL: sum of the loss, mass, norm, weights that are 0
+    double* told            # where the next update is told, or NULL: sum of the loss, mass, norm, weights that are 0, step
+    char* before            # room for the parameters before an update whose step is told
     Py_ssize_t window       # the next one
     int64_t steps           # updates done, ever
     int64_t skipped         # windows left out, ever
     double total            # running sums of the epoch
     double mass
     double norm             # of the last update's gradient, where it was asked for
+    double step             # norm of what the epoch's last window changed
     bint stopped            # something is not finite, in the window where it stands: its loss and norm
     double bad_total
     double bad_norm
@@ -389,6 +391,20 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
             own[places[i]] = w[s * m + i]
 
 
+cdef void difference(const plan_t* p, member_t* q, bint after, const floating* like) noexcept nogil:
+    """Keep the parameters as they stand; after the update, what it has changed."""
+    cdef floating* kept = <floating*>q.before
+    cdef floating w
+    cdef Py_ssize_t a, i
+    for a in range(2):
+        for i in range(q.sizes[a]):
+            w = (<const floating*>q.params[a])[i]
+            if a == 0 and q.behind:
+                w = <floating>caught[floating](p, q, i % p.d, i // p.d, like)
+            kept[i] = w - kept[i] if after else w
+        kept += q.sizes[a]
+
+
 cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) noexcept nogil:
     """The end of a window: norm, judgement, update."""
     cdef sum_t square
@@ -397,8 +413,8 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     cdef const int64_t* places = NULL
     cdef Py_ssize_t[2] sizes
     cdef Py_ssize_t i, j, first = 0, zeros = 0
-    cdef bint asked
-    cdef double norm
+    cdef bint asked, told = last or q.told != NULL
+    cdef double norm, step
     sizes[0], sizes[1] = q.sizes[0], q.sizes[1]
     # a window whose rows all have weight 0 is no window
     if q.window_mass == 0:
@@ -407,7 +423,7 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     if q.touched >= 0:
         sizes[0], places, first = q.touched, p.places, 1
     # a norm that nobody asks for is not taken: the epoch's last one is told, and every window here makes an update
-    asked = last or p.skip or q.weight != NULL or q.told != NULL or q.max_norm < INFINITY
+    asked = told or p.skip or q.weight != NULL or q.max_norm < INFINITY
     if floating is double:
         if asked or not (q.update.calm64(sizes[0], <const double*>q.grads[0])
                          and q.update.calm64(sizes[1], <const double*>q.grads[1])):
@@ -431,6 +447,8 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
         q.folded[i].clip = INFINITY
         if q.max_norm < INFINITY:
             q.folded[i].scale = min(1.0, q.max_norm / (norm + 1e-6))
+    if told:
+        difference[floating](p, q, False, like)
     q.steps += 1
     q.hyper += q.settings * (q.update.hypers + 2)
     if q.touched >= 0:
@@ -448,11 +466,22 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     q.total += q.window_total
     q.mass += q.window_mass
     q.norm = norm
+    if told:
+        difference[floating](p, q, True, like)
+        square.total = square.rest = 0
+        if floating is double:
+            q.update.squares64(q.sizes[0], <const double*>q.before, NULL, &square)
+            q.update.squares64(q.sizes[1], <const double*>q.before + q.sizes[0], NULL, &square)
+        else:
+            q.update.squares32(q.sizes[0], <const float*>q.before, NULL, &square)
+            q.update.squares32(q.sizes[1], <const float*>q.before + q.sizes[0], NULL, &square)
+        step = sqrt(square.total + square.rest)
+        q.step = step if last else 0
     if q.told != NULL:
         for i in range(q.sizes[0]):
             zeros += (caught[floating](p, q, i % p.d, i // p.d, like) if q.behind else <double>w[i]) == 0
-        q.told[0], q.told[1], q.told[2], q.told[3] = q.window_total, q.window_mass, norm, <double>zeros
-        q.told += 4
+        q.told[0], q.told[1], q.told[2], q.told[3], q.told[4] = q.window_total, q.window_mass, norm, <double>zeros, step
+        q.told += 5
 
 
 cdef Py_ssize_t run(plan_t* p, member_t** members, Py_ssize_t count, Py_ssize_t window, Py_ssize_t windows,
@@ -563,8 +592,12 @@ cdef class Member:
             q.settings = max(q.settings, q.which[i] + 1)
             if closings is not None and closings[i] is not None:
                 q.closings[i] = &(<Closing?>closings[i]).c
+        q.before = <char*>malloc((q.sizes[0] + q.sizes[1]) * params.itemsize + 1)
+        if q.before == NULL:
+            raise MemoryError
 
     def __dealloc__(self):
+        free(self.c.before)
         free(self.c.kept)
         if self.held:
             release(self.weight, 1)
@@ -600,6 +633,10 @@ cdef class Member:
         return self.c.norm
 
     @property
+    def step(self):
+        return self.c.step
+
+    @property
     def total(self):
         return self.c.total
 
@@ -615,7 +652,7 @@ cdef class Member:
     def begin(self, Py_ssize_t window, int64_t steps, int64_t skipped, double total, double mass, double norm):
         """Where it stands: the next window, updates done and left out, and the running sums of the epoch."""
         self.c.window, self.c.steps, self.c.skipped = window, steps, skipped
-        self.c.total, self.c.mass, self.c.norm = total, mass, norm
+        self.c.total, self.c.mass, self.c.norm, self.c.step = total, mass, norm, 0
         self.c.stopped = False
 
 
@@ -720,7 +757,7 @@ cdef class Stretch:
 
     def run(self, order, list hypers, list told, Py_ssize_t windows):
         """So many windows, or until every model has stopped. hypers: of each model, a row of settings for each
-        update; told: of each, None or room for a row of four for each update. Returns whether one goes on."""
+        update; told: of each, None or room for a row of five for each update. Returns whether one goes on."""
         cdef Py_buffer[1] b
         cdef Arrays memory
         cdef Arrays rows
