@@ -91,6 +91,12 @@ def test_curves_made_by_hand(train, val, more, expected):
     assert [str(finding) for finding in foreign.diagnose()] == [str(finding) for finding in found]
 
 
+def test_noise_is_told_where_it_was_measured():
+    curves = {"train_loss": np.r_[1.0, 0.5, 0.3, np.tile([0.3, 0.5], 10)], "noise_scale": np.r_[np.arange(22.0), NAN]}
+    (finding,) = lo.History(curves).diagnose()
+    assert (finding.code, finding.evidence["noise_scale"]) == ("jumpy", 21.0)
+
+
 def test_what_the_history_knows_besides():
     rising = np.r_[np.linspace(1, 0.4, 10), np.linspace(0.4, 0.8, 30)]
     curves = {"train_loss": np.exp(-np.arange(40) / 4), "val_loss": rising}

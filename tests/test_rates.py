@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -202,3 +203,115 @@ def test_losses_without_a_bound_are_refused_and_flat_ones_take_any_rate():
         lo.safe_lr(3)
     assert lo.safe_lr(lo.Objective(np.zeros((3, 2)), np.ones(3), lo.MSE(), fit_intercept=False)) == np.inf
     assert lo.safe_lr(lo.Objective(np.zeros((0, 2)), np.ones(0), lo.MSE(), lo.L2(0.5))) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"momentum": 0.9}, {"momentum": 0.5, "dampening": 0.5}, {"momentum": 0.9, "nesterov": True}],
+    ids=str,
+)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_fixed_step_that_is_too_long_is_said(options, weighted):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 5)) * [1, 2, 3, 4, 5], rng.standard_normal(200)
+    weight = rng.integers(0, 3, 200) if weighted else None
+    penalty = lo.L2(0.5)
+    rows, mass = np.c_[X, np.ones(200)], np.ones(200) if weight is None else weight
+    hessian = 2 * rows.T @ (rows * mass[:, None]) / mass.sum() + np.diag([1.0] * 5 + [0.0])
+    curvatures = np.linalg.eigvalsh(hessian)
+    momentum = options.get("momentum", 0)
+
+    # where the recurrence of a momentum leaves the unit circle, by its companion matrix
+    def radius(a):
+        if options.get("nesterov"):
+            matrix = [[1 - a * (1 + momentum), -(momentum**2)], [a, momentum]]
+        else:
+            share = 1 - options.get("dampening", 0)
+            matrix = [[1 - a * share, -momentum], [a * share, momentum]]
+        return abs(np.linalg.eigvals(matrix)).max()
+
+    edge = next(a for a in np.linspace(0.5, 8, 7501) if radius(a) > 1 + 1e-9)
+    for factor, diverges in ((0.99, False), (1.02, True)):
+        lr = factor * edge / curvatures[-1]
+        trainer = lo.Trainer(lo.Linear(5), lo.MSE(), lo.SGD(lr, **options), penalty, batch_size=None)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            history = trainer.fit(X, y, epochs=300, sample_weight=weight)
+        assert (history["train_loss"][-1] > 10 * history["train_loss"][0]) == diverges
+        assert [str(x.message)[:3] for x in said] == ["lr="] * diverges
+    assert re.fullmatch(
+        r"lr=\S+ is beyond \S+ \(\S+ / L\), so that descent on these rows is not sure to hold; safe_lr gives 1 / L",
+        str(said[0].message),
+    )
+    assert said[0].filename == __file__
+    # once a training; and not where there is no fixed step on all rows
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer.fit(X, y, sample_weight=weight)
+        for optimizer, more in (
+            (lo.SGD(lo.Constant(lr), **options), {"batch_size": None}),
+            (lo.SGD(lr, **options), {"batch_size": 100}),
+            (lo.SGD(lr, **options), {"batch_size": None, "max_norm": 1.0}),
+            (lo.SGD(lr, **options, groups={"bias": {"lr": 0.1}}), {"batch_size": None}),
+            (lo.Adam(lr), {"batch_size": None}),
+        ):
+            lo.Trainer(lo.Linear(5), lo.MSE(), optimizer, penalty, **more).fit(X, y)
+
+
+# ---- noise_scale
+
+
+def by_rows(loss, X, y, model):
+    """tr(S) / |G|**2 of a linear model, one row at a time, with torch's gradients."""
+    torch = pytest.importorskip("torch")
+    rows = []
+    for i in range(len(X)):
+        weight, bias = (torch.tensor(x, requires_grad=True) for x in model.params.values())
+        z = torch.tensor(X[i]) @ weight.T + bias
+        if isinstance(loss, lo.MSE):
+            value = ((z - float(y[i])) ** 2).mean()
+        else:
+            value = torch.nn.functional.cross_entropy(z[None], torch.tensor([int(y[i])]))
+        rows.append(torch.cat([g.ravel() for g in torch.autograd.grad(value, (weight, bias))]).numpy())
+    mean = np.mean(rows, axis=0)
+    return np.mean(np.sum((np.array(rows) - mean) ** 2, axis=1)) / np.sum(mean**2)
+
+
+@pytest.mark.parametrize("loss", [lo.MSE(), lo.CrossEntropy()], ids=repr)
+def test_noise_scale_is_the_covariance_over_the_gradient(loss):
+    rng = np.random.default_rng(0)
+    k = 3 if isinstance(loss, lo.CrossEntropy) else 1
+    X = rng.standard_normal((256, 4))
+    y = rng.integers(0, 3, 256) if k == 3 else X @ [1.0, 2, 3, 4] + rng.standard_normal(256)
+    trainer = lo.Trainer(lo.Linear(4, k), loss, lo.SGD(0.1), batch_size=8)
+    expected = by_rows(loss, X, y, trainer.model)
+    assert lo.noise_scale(trainer, X, y, batch_size=1) == pytest.approx(expected, rel=1e-10)
+    # larger batches estimate the same: the mean of orders comes to it
+    estimates = []
+    for seed in range(200):
+        trainer.seed = seed
+        estimates.append(lo.noise_scale(trainer, X, y))
+    assert np.mean(estimates) == pytest.approx(expected, rel=0.05)
+    assert trainer.optimizer.steps == 0
+    assert trainer.history.keys() == []
+
+
+def test_noise_scale_of_nets_and_queries_changes_nothing():
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((60, 4)), rng.integers(0, 4, 60).astype(float)
+    trainer = lo.Trainer(lo.MLP((4, 8, 1), dropout=0.5, seed=1), lo.MSE(), lo.SGD(0.01), batch_size=None)
+    twin = copy.deepcopy(trainer)
+    assert np.isfinite(lo.noise_scale(trainer, X, y))
+    trainer.fit(X, y, 3)
+    twin.fit(X, y, 3)
+    for name, x in twin.model.params.items():
+        np.testing.assert_array_equal(trainer.model.params[name], x)
+    ranking = lo.Trainer(lo.Linear(4), lo.ListNet(), lo.SGD(), batch_size=4)
+    assert 0 < lo.noise_scale(ranking, X, y, group=np.arange(60) // 6) < np.inf
+    still = lo.Trainer(lo.Linear(2), lo.MSE(), lo.SGD())
+    assert lo.noise_scale(still, np.zeros((4, 2)), np.full(4, still.model.params["bias"][0])) == 0
+    for bad in (0, True, 1.5):
+        with pytest.raises(ValueError, match="batch_size must be a positive whole number, got"):
+            lo.noise_scale(trainer, X, y, batch_size=bad)
+    with pytest.raises(ValueError, match="X must have at least 2 rows, got 1"):
+        lo.noise_scale(trainer, X[:1], y[:1])

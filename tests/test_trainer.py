@@ -587,6 +587,19 @@ def test_early_stopping_watches_other_curves_and_begins_anew():
         lo.Trainer(lo.Linear(2), lo.MSE(), lo.SGD(), callbacks=[lo.EarlyStopping()]).fit(*XOR)
 
 
+@pytest.mark.parametrize(("end", "told"), [(np.nan, "nan"), (np.inf, "inf"), (9.0, "81")])
+def test_early_stopping_ends_what_diverges(end, told):
+    stopping = lo.EarlyStopping(patience=9, divergence_threshold=50)
+    _, fit = scripted([5, 4, 6, 3, end, 2, 1], callbacks=[stopping])
+    history = fit()
+    assert len(history) == 5
+    assert history.stopped == f"diverged: val_loss is {told}, beyond 50"
+    assert stopping.best_epoch == 3
+    for bad in ("high", True, np.nan, np.inf):
+        with pytest.raises(ValueError, match="EarlyStopping: divergence_threshold must be a finite number, got"):
+            lo.EarlyStopping(divergence_threshold=bad)
+
+
 class Raising(lo.Callback):
     """Raises `error` in the fourth epoch, at `hook`."""
 

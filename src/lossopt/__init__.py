@@ -26,7 +26,7 @@ from lossopt.objective import Objective, check_gradient, safe_lr
 from lossopt.optimizers import *
 from lossopt.penalties import *
 from lossopt.ranking import *
-from lossopt.rates import LRFind, lr_find
+from lossopt.rates import LRFind, lr_find, noise_scale
 from lossopt.runtime import get_num_threads, info, set_num_threads
 from lossopt.schedules import *
 from lossopt.trainer import Trainer
@@ -63,6 +63,7 @@ __all__ = [
     "get_num_threads",
     "info",
     "lr_find",
+    "noise_scale",
     "path",
     "safe_lr",
     "set_num_threads",

@@ -100,6 +100,8 @@ class EarlyStopping(Callback):
         A key of History.
     restore_best : bool
         Put the best epoch's parameters back on every way out of the fit: patience, last epoch, exception, interrupt.
+    divergence_threshold : float, optional
+        A value above it, or NaN, ends the fit at once, whatever patience is left.
 
     Attributes
     ----------
@@ -114,9 +116,22 @@ class EarlyStopping(Callback):
     """
 
     def __init__(
-        self, patience: int = 10, min_delta: float = 0.0, monitor: str = "val_loss", restore_best: bool = True
+        self,
+        patience: int = 10,
+        min_delta: float = 0.0,
+        monitor: str = "val_loss",
+        restore_best: bool = True,
+        divergence_threshold: float | None = None,
     ) -> None:
         _limits(self, patience=patience, min_delta=min_delta)
+        number = isinstance(divergence_threshold, (int, float, np.number)) and not isinstance(
+            divergence_threshold, bool
+        )
+        if divergence_threshold is not None and not (number and abs(divergence_threshold) < np.inf):
+            raise ValueError(
+                f"EarlyStopping: divergence_threshold must be a finite number, got {divergence_threshold!r}"
+            )
+        self.divergence_threshold = divergence_threshold
         self.patience = patience
         self.min_delta = min_delta
         self.monitor = monitor
@@ -140,7 +155,10 @@ class EarlyStopping(Callback):
                 params[name][...] = x
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        value = _watched(self, self.monitor, logs)
+        value, limit = _watched(self, self.monitor, logs), self.divergence_threshold
+        if limit is not None and not value <= limit:
+            self.trainer.stop(f"diverged: {self.monitor} is {value:.6g}, beyond {limit:.6g}")
+            return
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self._bad = value, epoch, 0
             if self.restore_best:

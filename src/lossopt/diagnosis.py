@@ -18,7 +18,7 @@ ADVICE = {
     "dead": "loss or gradient stopped being finite: lower lr, or look for NaN, infinities and unscaled columns",
     "diverging": "lr is too high: lower it by a factor of 3 to 10, or warm up",
     "rough_start": "the first steps are too long: warm up, or begin with a lower lr",
-    "jumpy": "the loss jumps: lower lr, let it decay, or take larger batches",
+    "jumpy": "the loss jumps: lower lr, let it decay, or take larger batches (below noise_scale they are mostly noise)",
     "unfinished": "the loss still falls as it did: train longer, or with a higher lr",
     "no_decrease": "the loss does not fall: lr may be far too high or too low, or targets may not belong to their rows",
     "overfitting": "validation was best earlier: stop there, or regularize, or take more data",
@@ -90,7 +90,10 @@ def diagnose(curves: Mapping[str, Sequence[float]], stopped: str | None, baselin
     later = train[n // 5 :]
     up = np.flatnonzero((np.diff(later) > 0.15 * later[:-1]) & (later[1:] > 0.01 * start))
     if len(up) >= max(3, 0.1 * len(later)):
-        add("jumpy", n // 5, n - 1, rises=float(len(up)), largest=float((later[up + 1] / later[up]).max()))
+        noise = [x for x in curves.get("noise_scale", ()) if np.isfinite(x)]
+        known_noise = {"noise_scale": float(noise[-1])} if noise else {}
+        rise = float((later[up + 1] / later[up]).max())
+        add("jumpy", n // 5, n - 1, rises=float(len(up)), largest=rise, **known_noise)
     quarter = max(1, n // 4)
     fall, last_fall = start - end, float(train[-1 - quarter] - end)
     steady = float(np.mean(np.diff(train) < 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -412,26 +412,38 @@ def safe_lr(objective: Objective) -> float:
     curvature = objective.loss._curvature()
     if curvature is None:
         raise ValueError(f"objective: {objective.loss!r} has no bound of its second derivative, and so no safe lr")
-    X, dtype = objective.X, objective.X.dtype
+    largest = before = 0.0
+    for largest in _steepness(objective.X, objective._weight, objective.fit_intercept):
+        if abs(largest - before) <= 1e-10 * largest:
+            break
+        before = largest
+    bound = _bound(objective.loss, objective.penalty, objective._mass, largest)
+    return 1 / bound if bound else np.inf
+
+
+def _bound(loss: Loss, penalty: Penalty | None, mass: float, steepness: float) -> float:
+    """What no second derivative of a linear model's objective is beyond, from the largest eigenvalue of its rows."""
+    l2 = 0.0
+    if penalty is not None:
+        factors = getattr(penalty, "_factors", None)
+        l2 = penalty._coefficients()[1] * (1.0 if factors is None else float(np.max(factors, initial=0)))
+    return (loss._curvature() or 0.0) * steepness * loss._scale(mass) + 2 * l2
+
+
+def _steepness(X: Any, row_weight: Array | None, fit_intercept: bool) -> Iterator[float]:
+    """Power iteration: the largest eigenvalue of the weighted rows' X.T @ X, from below; a pass or two each."""
     # the raw stream of Philox is fixed for ever
     start = np.random.Philox(key=0).random_raw(X.shape[1] + 1) * 2.0**-63 - 1
-    weight, bias = start[:-1].reshape(1, -1).astype(dtype), start[-1:].astype(dtype)
-    bias *= objective.fit_intercept
-    largest, before = 0.0, -1.0
+    weight, bias = start[:-1].reshape(1, -1).astype(X.dtype), start[-1:].astype(X.dtype)
+    bias *= fit_intercept
     for _ in range(1000):
         length = float(np.sqrt(float(np.vdot(weight, weight)) + float(bias[0]) ** 2))
-        if not length or abs(largest - before) <= 1e-10 * largest:
-            break
+        if not length:
+            return
         weight /= length
         bias /= length
         z = linear_predict(X, weight, bias)
-        g = z if objective._weight is None else z * objective._weight
-        before, largest = largest, float(np.vdot(z, g))
+        g = z if row_weight is None else z * row_weight
+        yield float(np.vdot(z, g))
         linear_gradient(X, np.ascontiguousarray(g), weight, bias)
-        bias *= objective.fit_intercept
-    l2 = 0.0
-    if objective.penalty is not None:
-        factors = getattr(objective.penalty, "_factors", None)
-        l2 = objective.penalty._coefficients()[1] * (1.0 if factors is None else float(np.max(factors, initial=0)))
-    bound = curvature * largest * objective.loss._scale(objective._mass) + 2 * l2
-    return 1 / bound if bound else np.inf
+        bias *= fit_intercept

@@ -16,7 +16,7 @@ from lossopt.losses import Loss
 from lossopt.optimizers import Optimizer
 from lossopt.penalties import Penalty
 from lossopt.schedules import ExponentialDecay
-from lossopt.trainer import Trainer
+from lossopt.trainer import Trainer, _Batches, _Data
 
 Array = NDArray[Any]
 
@@ -220,6 +220,75 @@ def lr_find(
     told = trainer.history.steps
     empty = np.zeros(0)
     return LRFind(told.get("lr", empty)[:steps], told.get("train_loss", empty)[:steps], trainer.history.stopped or "")
+
+
+def noise_scale(
+    trainer: Trainer, X: Rows, y: ArrayLike, batch_size: int | None = None, group: ArrayLike | None = None
+) -> float:
+    """The gradient-noise scale: the batch size at which a batch's gradient is as much noise as signal.
+
+    ``tr(S) / |G|**2``, with G the gradient of the mean loss over all rows at the parameters as they stand, and S the
+    covariance of single rows' gradients. Batches far below it make steps that are mostly noise; far above it, a larger
+    batch makes a step hardly better. Nothing is changed; it takes about two epochs' gradients.
+
+    Parameters
+    ----------
+    trainer : Trainer
+        Of which model and loss are looked at.
+    X, y, group
+        As for `Trainer.fit`.
+    batch_size : int, optional
+        Of the batches whose gradients are compared, at most half the rows (queries, of a ranking loss); without it the
+        trainer's. 1 gives the covariance itself, larger ones estimate it from fewer gradients.
+
+    Returns
+    -------
+    float
+        In rows; infinite where the gradient is zero and its noise is not.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument has the wrong shape, type or range; the sentence names it.
+
+    Notes
+    -----
+    Source: McCandlish et al. 2018, "An empirical model of large-batch training", the simple noise scale; batches are
+    drawn without replacement, which the estimate allows for.
+
+    Examples
+    --------
+    >>> import lossopt as lo, numpy as np
+    >>> X = np.random.default_rng(0).standard_normal((500, 10))
+    >>> trainer = lo.Trainer(lo.Linear(10), lo.MSE(), lo.SGD())
+    >>> 1 < lo.noise_scale(trainer, X, X @ np.arange(10.0)) < 50
+    True
+    """
+    wanted = trainer.batch_size if batch_size is None else batch_size
+    if wanted is None:
+        wanted = 32
+    if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or wanted < 1:
+        raise ValueError(f"batch_size must be a positive whole number, got {batch_size!r}")
+    whole, parts = (
+        Trainer(copy.deepcopy(trainer.model), trainer.loss, trainer.optimizer, batch_size=size, seed=trainer.seed)
+        for size in (None, int(wanted))
+    )
+    everything, data = whole._data(X, y, None, None, group)[0], parts._data(X, y, None, None, group)[0]
+    n = data.units
+    if n < 2:
+        raise ValueError(f"X must have at least 2 rows, got {n}")
+    parts.batch_size = size = min(int(wanted), n // 2)
+
+    def gradient(of: Trainer, rows: _Data, batches: _Batches, i: int) -> Array:
+        grads = of._gradients(rows, batches.window(i))[2]
+        return np.concatenate([np.ravel(x).astype(np.float64) for x in grads.values()])
+
+    mean = gradient(whole, everything, _Batches(whole, everything, 0), 0)
+    batches = _Batches(parts, data, 0)
+    # a short last batch would have a noise of its own
+    apart = [float(np.sum((gradient(parts, data, batches, i) - mean) ** 2)) for i in range(n // size)]
+    noise, signal = size * (n - 1) / (n - size) * float(np.mean(apart)), float(np.sum(mean**2))
+    return noise / signal if signal else np.inf if noise else 0.0
 
 
 def _both(own: Any, base: Any) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,10 @@ from lossopt.custom import CustomLoss
 from lossopt.history import History
 from lossopt.losses import _FRESH, Loss
 from lossopt.models import MLP, MODELS, Linear, Model
-from lossopt.optimizers import Optimizer, _unpenalized
+from lossopt.objective import _bound, _steepness
+from lossopt.optimizers import SGD, Optimizer, _unpenalized
 from lossopt.penalties import Penalty
+from lossopt.schedules import Schedule
 
 Array = NDArray[Any]
 
@@ -329,6 +333,12 @@ class Trainer(Component):
         ------
         FloatingPointError
             The loss or a gradient is not finite, and on_nonfinite is "raise"; the parameters are those before it.
+
+        Warns
+        -----
+        RuntimeWarning
+            Gradient descent of a linear model on all rows at once (`batch_size` covers them), with a fixed lr beyond
+            2 / L (with momentum, what it makes of that; see `safe_lr`).
         """
         if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 0:
             raise ValueError(f"epochs must be a whole number, 0 or more, got {epochs!r}")
@@ -388,6 +398,7 @@ class Trainer(Component):
         self.history.stopped = self._halt = None
         if not resumed:
             self._begin(epochs)
+            self._warn(data)
         with ExitStack() as ending:
             begun: list[Callback] = []
             ending.callback(_end, begun)
@@ -461,6 +472,34 @@ class Trainer(Component):
 
     def _begin(self, epochs: int) -> None:
         self._left, self._stop = epochs, None
+
+    def _warn(self, data: _Data) -> None:
+        """Of a fixed step with which descent on all rows cannot be expected to hold; no more passes than epochs."""
+        opt, curvature = self.optimizer, self.loss._curvature()
+        whole = (
+            type(self.model) is Linear and data.batch == data.n and data.kernel is not None and self.max_norm is None
+        )
+        if type(opt) is not SGD or opt.steps or not whole or curvature is None:
+            return
+        numbers: tuple[Any, ...] = opt.lr, opt.momentum, opt.dampening, opt.weight_decay
+        scheduled = self.penalty is not None and self.penalty._at(0.0) is not self.penalty
+        if opt.groups or scheduled or any(isinstance(x, Schedule) for x in numbers):
+            return
+        lr, momentum, dampening, decay = (float(x) for x in numbers)
+        lr *= opt.lr_scale
+        mass = self.loss._mass(self.loss._shape(data.n, self.model.n_outputs), data.weight)
+        # with momentum longer steps hold: where the larger root of the recurrence leaves the unit circle
+        longest = 2 * (1 + momentum) / ((1 + 2 * momentum) if opt.nesterov else (1 - dampening))
+        for steepness in islice(_steepness(data.X, data.weight, True), min(self._left, 50) if mass else 0):
+            bound = _bound(self.loss, self.penalty, mass, steepness) + decay
+            if lr * bound > longest:
+                warnings.warn(
+                    f"lr={lr:.6g} is beyond {longest / bound:.3g} ({longest:.3g} / L), so that descent on these rows "
+                    "is not sure to hold; safe_lr gives 1 / L",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
+                return
 
     def _epoch(self, data: _Data, held: _Data | None, check: Callable[[], None]) -> dict[str, float]:
         """An epoch, or what is left of it; check is called wherever all is consistent, and may raise."""
