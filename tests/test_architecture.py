@@ -36,6 +36,7 @@ LAYERS = (
 # within a line: only these
 BESIDE = {
     ("cli", "bench"),
+    ("cli", "plot"),
     ("custom", "losses"),
     ("models", "checkpoint"),
     ("ranking", "losses"),

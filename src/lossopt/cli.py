@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import lossopt as lo
-from lossopt import _kernels, _picture
+from lossopt import _kernels, plot
 
 Array = NDArray[Any]
 
@@ -258,16 +258,9 @@ def schedule(arguments: argparse.Namespace) -> int:
         print("\n".join(f"{x:10.0f}  {y:.6g}" for x, y in zip(t, values, strict=True)))
     if arguments.picture:
         try:
-            ax = _picture.axes("--picture", size=(6, 3))
+            plot.schedule(made, arguments.steps, arguments.picture)
         except ImportError as error:
             return _refuse(str(error))
-        every = np.linspace(0, arguments.steps, 2001)
-        ax.plot(every, made(every))
-        ax.set_xlabel("t")
-        ax.set_ylabel("value")
-        ax.set_ylim(bottom=0)
-        try:
-            _picture.saved(ax, arguments.picture)
         except (OSError, ValueError) as error:
             return _refuse(f"{arguments.picture} cannot be written: {error}")
     return 0
