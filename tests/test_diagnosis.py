@@ -68,6 +68,13 @@ CURVES = {
         [("overfitting", (13, 40))],
     ),
     "underfitting": (np.r_[0.7, np.full(20, 0.66)], np.full(21, 0.67), {}, [("underfitting", (11, 21))]),
+    "a penalty that does nothing": (
+        np.r_[0.7, np.full(20, 0.66)],
+        None,
+        {"penalty": np.full(21, 1e-6)},
+        [("underfitting", (11, 21))],
+    ),
+    "crushed": (np.r_[0.7, np.full(20, 0.68)], None, {"penalty": np.zeros(21)}, [("penalty_too_strong", (11, 21))]),
     "choked": (np.r_[0.7, np.full(20, 0.66)], None, {"penalty": np.ones(21)}, [("penalty_too_strong", (11, 21))]),
     "leaking": (
         0.5 + np.exp(-np.arange(20)),
@@ -89,6 +96,22 @@ def test_curves_made_by_hand(train, val, more, expected):
         assert str(finding).startswith(f"{finding.code} (epoch")
     foreign = lo.History.load({"loss": list(train), **({} if val is None else {"val_loss": list(val)}), **more})
     assert [str(finding) for finding in foreign.diagnose()] == [str(finding) for finding in found]
+
+
+@pytest.mark.parametrize("name", ["rough", "jumpy", "overfitting", "diverging", "unfinished"])
+def test_losses_below_zero_are_judged_by_how_far_they_go(name):
+    train, val, _, expected = CURVES[name]
+    low = [np.array(x) - 1000.0 for x in (train, val) if x is not None]
+    found = lo.History(dict(zip(("train_loss", "val_loss"), low, strict=False))).diagnose()
+    assert [finding.code for finding in found] == [code for code, _ in expected]
+    for finding in found:
+        for key in ("first", "last", "best", "highest", "least"):
+            assert finding.evidence.get(key, -999) < -900
+    # a healthy run, as Poisson's loss may have it
+    healthy = lo.History(
+        {"train_loss": np.exp(-np.arange(40) / 4) - 98.5, "val_loss": np.exp(-np.arange(40) / 4) - 98.3}
+    )
+    assert healthy.diagnose() == []
 
 
 def test_noise_is_told_where_it_was_measured():

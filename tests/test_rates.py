@@ -258,6 +258,17 @@ def test_a_fixed_step_that_is_too_long_is_said(options, weighted):
             lo.Trainer(lo.Linear(5), lo.MSE(), optimizer, penalty, **more).fit(X, y)
 
 
+def test_losses_below_zero_are_searched_as_well():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = rng.poisson(np.exp(3 + 0.5 * X[:, 0])).astype(float)
+    model = lo.Linear(3)
+    model.params["bias"][:] = np.log(y.mean())
+    found = lo.lr_find(model, lo.Poisson(), lo.Adam(), X, y, batch_size=None)
+    assert found.smooth[0] < 0
+    assert found.suggestion > 1e-3
+
+
 # ---- noise_scale
 
 

@@ -13,6 +13,8 @@ Array = NDArray[Any]
 
 # epochs below which curves say nothing but that a run is dead
 _FEW = 6
+# evidence that is a loss
+_LOSSES = ("first", "last", "highest", "least", "best", "began_at")
 
 ADVICE = {
     "dead": "loss or gradient stopped being finite: lower lr, or look for NaN, infinities and unscaled columns",
@@ -69,9 +71,11 @@ def diagnose(curves: Mapping[str, Sequence[float]], stopped: str | None, baselin
     val = np.array(curves.get("val_loss", np.full(len(train), np.nan)), dtype=np.float64)
     n = len(train)
     found: list[Finding] = []
+    lift = 0.0
 
     def add(code: str, begin: int, end: int, /, **evidence: float) -> None:
-        found.append(Finding(code, (begin + 1, end + 1), evidence, ADVICE[code]))
+        numbers = {name: x - lift if name in _LOSSES else x for name, x in evidence.items()}
+        found.append(Finding(code, (begin + 1, end + 1), numbers, ADVICE[code]))
 
     lost = np.flatnonzero(~np.isfinite(train) | (np.isinf(val)))
     if lost.size or (stopped or "").startswith("FloatingPointError"):
@@ -80,6 +84,10 @@ def diagnose(curves: Mapping[str, Sequence[float]], stopped: str | None, baselin
         return found
     if n < _FEW:
         return found
+    # losses that go below zero have no natural scale: theirs is how far they go
+    low, high = float(min(train.min(), np.nanmin(val, initial=np.inf))), float(train.max())
+    lift = 0.0 if low >= 0 else 0.5 * (high - low) - low
+    train, val = train + lift, val + lift
     start, end, least = float(train[0]), float(train[-1]), float(train.min())
     peak = int(train.argmax())
     if end > 1.5 * start and end > 0.5 * train[peak]:
@@ -112,13 +120,20 @@ def diagnose(curves: Mapping[str, Sequence[float]], stopped: str | None, baselin
         if rises and best < n - 3 and end < 0.95 * train[best] and not handled:
             add("overfitting", best, n - 1, best_epoch=best + 1.0, best=float(val[best]), last=tail)
         late = known & (np.arange(n) >= n // 2)
-        ratio = float(np.median(val[late] / np.maximum(train[late], 1e-300))) if late.any() else 1.0
+        # the loss of the same time, where it is known
+        beside = np.array(curves["end_loss"], dtype=np.float64) + lift if "end_loss" in curves else train
+        ratio = float(np.median(val[late] / np.maximum(beside[late], 1e-300))) if late.any() else 1.0
         if ratio < 0.75:
             add("validation_below_training", n // 2, n - 1, validation_over_training=ratio)
-    reference = start if baseline is None else baseline
+    reference = start if baseline is None else baseline + lift
     settled = abs(float(train[n // 2]) - end) < 0.05 * abs(end)
     near = 0.76 if baseline is None else 0.9
     if settled and end > near * reference and not any(f.code in ("unfinished", "rough_start") for f in found):
-        code = "penalty_too_strong" if "penalty" in curves else "underfitting"
-        add(code, n // 2, n - 1, began_at=reference, last=end)
+        # a penalty that is in the way is a good part of the fall that it leaves (a half, of squares), or leaves nothing
+        price = float(curves["penalty"][-1]) if len(curves.get("penalty", ())) else np.inf
+        strong = price == 0 or 0.1 * max(reference - end, 1e-3 * abs(end)) < price < np.inf
+        more = {"penalty": price} if strong else {}
+        # one cause, one finding
+        found = [finding for finding in found if not (strong and finding.code == "no_decrease")]
+        add("penalty_too_strong" if strong else "underfitting", n // 2, n - 1, began_at=reference, last=end, **more)
     return found

@@ -49,7 +49,9 @@ class _Sweep(Callback):
             self.trainer._halt = "all rates tried"
         elif done % 10 == 0 and done:
             smooth = _smoothed(self.trainer.history.steps["train_loss"])
-            if smooth[-1] > _LOST * smooth.min():
+            least = smooth.min()
+            # losses may be below zero
+            if smooth[-1] - least > (_LOST - 1) * abs(least):
                 self.trainer._halt = "the loss is lost"
 
 
