@@ -227,5 +227,6 @@ def test_the_picture_shows_what_is_wrong(tmp_path):
     ax = lo.History(curves).plot(tmp_path / "curves.png")
     assert ax.get_title(loc="left") == "overfitting, epochs 10 to 40"
     assert len(ax.patches) == 1
+    assert len(lo.History(curves).plot(findings=[]).patches) == 0
     fine = lo.History({"train_loss": 0.3 + np.exp(-np.arange(40) / 4)}).plot()
     assert fine.get_title(loc="left") == ""

@@ -408,13 +408,25 @@ class Progress(Callback):
 
     def on_train_begin(self) -> None:
         self._bar = self._tqdm()(total=self.trainer._left, unit="epoch")
+        self._behind = 0
+        self._shown = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        shown = {k: f"{logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in logs}
+        self._behind += 1
+        self._logs = logs
+        # epochs may be shorter than what a look at the bar takes
+        if time.perf_counter() - self._shown > 0.2:
+            self._show()
+
+    def _show(self) -> None:
+        shown = {k: f"{self._logs[k]:.4g}" for k in ("train_loss", "val_loss", "lr") if k in self._logs}
         self._bar.set_postfix(shown, refresh=False)
-        self._bar.update()
+        self._bar.update(self._behind)
+        self._behind, self._shown = 0, time.perf_counter()
 
     def on_train_end(self) -> None:
+        if self._behind:
+            self._show()
         self._bar.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,7 @@ class History:
         """
         return diagnose(self._curves, self.stopped, baseline)
 
-    def plot(self, path: str | Path | None = None, ax: Any = None) -> Any:
+    def plot(self, path: str | Path | None = None, ax: Any = None, findings: Sequence[Finding] | None = None) -> Any:
         """Draw the loss curves, the best epoch, and what `diagnose` finds. Needs the extra ``plot``.
 
         Parameters
@@ -240,6 +240,8 @@ class History:
             Where to write the picture.
         ax : matplotlib axes, optional
             Where to draw; without it, a new figure.
+        findings : sequence of Finding, optional
+            What to mark instead, such as those of `diagnose` with a baseline.
 
         Returns
         -------
@@ -260,7 +262,7 @@ class History:
             best = int(np.nanargmin(self["val_loss"]))
             ax.plot(best + 1, self["val_loss"][best], "o", color="black", markersize=5, label=f"best epoch: {best + 1}")
         told = []
-        for finding in self.diagnose():
+        for finding in self.diagnose() if findings is None else findings:
             first, last = finding.epochs
             ax.axvspan(first, last, color="0.92", zorder=0)
             told.append(f"{finding.code}, epochs {first} to {last}")

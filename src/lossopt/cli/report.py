@@ -73,7 +73,7 @@ class Report:
 
         figure = Figure(figsize=(9, 3.4), layout="constrained")
         losses, rates = figure.subplots(1, 2, width_ratios=(2, 1))
-        self.history.plot(ax=losses).set_title("")
+        self.history.plot(ax=losses, findings=self.findings)
         rates.plot(np.arange(1, len(self.history) + 1), self.history["lr"])
         rates.set_xlabel("epoch")
         rates.set_ylabel("learning rate")
