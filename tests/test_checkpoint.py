@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -338,6 +339,33 @@ def test_a_limit_of_the_files_size_leaves_the_old_file(tmp_path):
     assert done.stdout.strip() == str(errno.EFBIG)
     assert number_of(path) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_leaves_the_old_file(small_disk):
+    path = small_disk / "run"
+    small(path, 1)
+    for size in (10**4, 6 * 10**3):
+        with pytest.raises(OSError) as error:
+            checkpoint.write(path, {"number": 2, "array": np.random.default_rng(0).random(size)}, {})
+        assert error.value.errno == errno.ENOSPC
+        assert number_of(path) == 1
+        assert [p.name for p in small_disk.iterdir()] == ["run"]
+    small(path, 3)
+    assert number_of(path) == 3
 
 
 KILLS = """
