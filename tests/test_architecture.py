@@ -59,6 +59,7 @@ FRAMEWORKS = {
     "dask": {"dask", "distributed"},
     "plot": {"matplotlib"},
     "trainer": {"tqdm"},
+    "history": {"pandas"},
     "callbacks": {"tqdm", "tensorboardX"},
     "_picture": {"matplotlib"},
     "solvers": {"scipy"},

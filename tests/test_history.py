@@ -219,6 +219,35 @@ def test_steps_are_saved_and_loaded(tmp_path, ending):
     assert lo.Trainer(lo.Linear(3), lo.MSE(), lo.SGD(lr=0.1)).fit(X, X[:, 0]).steps == {}
 
 
+def test_pandas_gets_a_row_an_epoch(monkeypatch):
+    pandas = pytest.importorskip("pandas")
+    frame = lo.History(CURVES).to_pandas()
+    assert list(frame.columns) == list(CURVES)
+    assert frame.index.name == "epoch"
+    for key, curve in CURVES.items():
+        np.testing.assert_array_equal(frame[key], curve)
+    assert frame.index.tolist() == list(range(1, len(frame) + 1))
+    assert pandas.DataFrame(dict(lo.History(CURVES))).shape == frame.shape
+    assert lo.History().to_pandas().shape == (0, 0)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=re.escape("history.to_pandas needs pandas: pip install 'lossopt[cli]'")):
+        lo.History(CURVES).to_pandas()
+
+
+def test_the_picture_shows_where_a_fit_was_stopped():
+    labels = [
+        [text.get_text() for text in lo.History(CURVES, stopped).plot().get_legend().get_texts()]
+        for stopped in (
+            None,
+            "all epochs done",
+            "early stopping: val_loss did not improve for 10 epochs",
+            "interrupted",
+        )
+    ]
+    assert labels[0] == labels[1]
+    assert [added[-1] for added in labels[2:]] == ["stopped: early stopping", "stopped: interrupted"]
+
+
 def test_the_picture_shows_what_is_wrong(tmp_path):
     curves = {
         "train_loss": np.exp(-np.arange(40) / 4),

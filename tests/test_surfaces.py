@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,6 +97,15 @@ def test_pictures(name, tmp_path):
         surfaces.descend(surface, lo.SGD(), start=[1.0])
     with pytest.raises(ValueError, match="steps must be a whole number, 0 or more, got -1"):
         surfaces.descend(surface, lo.SGD(), steps=-1)
+
+
+def test_the_example_runs(tmp_path):
+    example = Path(__file__).parents[1] / "examples" / "descent.py"
+    done = subprocess.run([sys.executable, str(example)], cwd=tmp_path, capture_output=True, text=True, check=True)
+    ends = dict(re.findall(r"^(\w+ +\w+).* ends at (\S+)$", done.stdout, re.M))
+    for name in ("rosenbrock  ", "beale       "):
+        assert float(ends[f"{name} SGD"]) < 0.01 < float(ends[f"{name} Adam"])
+    assert (tmp_path / "descent.png").stat().st_size > 10_000
 
 
 def test_a_missing_matplotlib_is_named():

@@ -197,6 +197,34 @@ class History:
             raise ValueError(f"path must end in .json, .csv or .npz, got {str(path)!r}")
         return History(curves, stopped, steps)
 
+    def to_pandas(self) -> Any:
+        """The curves as a table. Needs pandas, of the extra ``cli``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A column a curve, a row an epoch, counted from 1.
+
+        Raises
+        ------
+        ImportError
+            pandas is missing.
+
+        Examples
+        --------
+        >>> import lossopt as lo
+        >>> lo.History({"train_loss": [0.7, 0.5]}).to_pandas()
+               train_loss
+        epoch
+        1             0.7
+        2             0.5
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError("history.to_pandas needs pandas: pip install 'lossopt[cli]'") from None
+        return pandas.DataFrame(self._curves, index=pandas.RangeIndex(1, len(self) + 1, name="epoch"))
+
     def diagnose(self, baseline: float | None = None) -> list[Finding]:
         """What the curves say is wrong with a run, gravest first; nothing for a healthy one.
 
@@ -261,6 +289,9 @@ class History:
         if "val_loss" in self and np.isfinite(self["val_loss"]).any():
             best = int(np.nanargmin(self["val_loss"]))
             ax.plot(best + 1, self["val_loss"][best], "o", color="black", markersize=5, label=f"best epoch: {best + 1}")
+        if len(self) and self.stopped not in (None, "all epochs done"):
+            reason = str(self.stopped).partition(":")[0]
+            ax.axvline(len(self), linestyle=":", color="black", linewidth=1, label=f"stopped: {reason}")
         told = []
         for finding in self.diagnose() if findings is None else findings:
             first, last = finding.epochs
