@@ -358,7 +358,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_leaves_the_old_file(small_disk):
     path = small_disk / "run"
     small(path, 1)
-    for size in (10**4, 6 * 10**3):
+    for size in (10**4, 7_200):
         with pytest.raises(OSError) as error:
             checkpoint.write(path, {"number": 2, "array": np.random.default_rng(0).random(size)}, {})
         assert error.value.errno == errno.ENOSPC
