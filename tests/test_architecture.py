@@ -62,7 +62,7 @@ FRAMEWORKS = {
     "history": {"pandas"},
     "callbacks": {"tqdm", "tensorboardX"},
     "_picture": {"matplotlib"},
-    "solvers": {"scipy"},
+    "solvers": {"scipy", "threadpoolctl"},
 }
 LEAVES = LAYERS[1]
 # the classes made to be subclassed, and those that a table's entries share; every other one is final

@@ -269,6 +269,14 @@ def test_losses_below_zero_are_searched_as_well():
     assert found.suggestion > 1e-3
 
 
+def test_rows_of_weight_zero_have_no_say_in_a_safe_lr():
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((40, 3)), rng.integers(0, 3, 40)
+    expected = lo.safe_lr(lo.Objective(X, np.ones(40), lo.MSE(), sample_weight=weight))
+    X[weight == 0] = np.nan
+    assert lo.safe_lr(lo.Objective(X, np.ones(40), lo.MSE(), sample_weight=weight)) == expected
+
+
 # ---- noise_scale
 
 

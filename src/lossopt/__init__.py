@@ -29,6 +29,7 @@ from lossopt.ranking import *
 from lossopt.rates import LRFind, lr_find, noise_scale
 from lossopt.runtime import get_num_threads, info, set_num_threads
 from lossopt.schedules import *
+from lossopt.solvers import Result, solve, solve_path
 from lossopt.trainer import Trainer
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "Polyak",
     "Progress",
     "ReduceOnPlateau",
+    "Result",
     "TargetLoss",
     "TensorBoard",
     "TimeLimit",
@@ -67,6 +69,8 @@ __all__ = [
     "path",
     "safe_lr",
     "set_num_threads",
+    "solve",
+    "solve_path",
 ]
 __all__ += losses.__all__
 __all__ += optimizers.__all__

@@ -50,6 +50,19 @@ class CSR:
     def __getitem__(self, rows: slice | Array) -> CSR:
         return CSR(self.data, self.indices, self.begin[rows], self.end[rows], self.shape[1])
 
+    def stored(self) -> tuple[Array, Array]:
+        """Of each number its row, and where it stands in data."""
+        lengths = self.end - self.begin
+        row = np.repeat(np.arange(len(self)), lengths)
+        return row, np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths - self.begin, lengths)
+
+    def toarray(self) -> Array:
+        """All numbers, the zeros too."""
+        dense = np.zeros(self.shape, self.dtype)
+        row, at = self.stored()
+        np.add.at(dense, (row, self.indices[at]), self.data[at])
+        return dense
+
     def __repr__(self) -> str:
         return describe(self)
 

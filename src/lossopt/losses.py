@@ -104,6 +104,14 @@ class Loss(Component, ABC):
         """The largest second derivative of a row's value in its scores (of a matrix: eigenvalue); None: no bound."""
         return None
 
+    def _bend(self, z: Array, y: Array, dz: Array) -> Array | None:
+        """How the gradient of each row's value changes along dz, targets as `_bind` gives them; None: no such thing."""
+        return None
+
+    def _dual(self, y: Array, u: Array) -> Array | None:
+        """The convex conjugate of each row's value in its score, at u; None: there is none here."""
+        return None
+
     def _with(self, target: ArrayLike, group: ArrayLike | None, name: str = "target") -> ArrayLike:
         """Targets with the query of each row, of losses that look at queries."""
         if group is not None:
@@ -282,6 +290,27 @@ def _within(name: str, x: Array, low: float, high: float) -> Array:
     return x
 
 
+def _logistic_slope(z: Array) -> Array:
+    """The derivative of the sigmoid."""
+    e = np.exp(-np.abs(z))
+    return np.asarray(e / (1 + e) ** 2)
+
+
+def _times_log(x: Array, total: Array) -> Array:
+    """x log(x / total); 0 at 0, infinite below."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inside = x * np.log(x / total)
+    return np.where(x > 0, inside, np.where(x == 0, 0.0, np.inf))
+
+
+def _softmax_bend(z: Array, total: Any, dz: Array) -> Array:
+    """The Hessian of cross-entropy along dz: total (diag p - p p.T) dz, row by row."""
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    bent: Array = p * (dz - np.sum(p * dz, axis=1, keepdims=True))
+    return bent * np.reshape(total, (-1, 1)) if np.ndim(total) else bent
+
+
 class _OneByOne(Loss, ABC):
     """A loss of one output and one target; with k outputs a row makes k terms of the mean."""
 
@@ -292,6 +321,14 @@ class _OneByOne(Loss, ABC):
         self, shape: tuple[int, ...], dtype: np.dtype[Any], target: ArrayLike, name: str = "target"
     ) -> tuple[Any, Array]:
         return self._kernel, self._checked(name, _alike(shape, dtype, target, name))
+
+    def _second(self, z: Array, y: Array) -> Any:
+        """The second derivative of each value in its score, or None."""
+        return None
+
+    def _bend(self, z: Array, y: Array, dz: Array) -> Array | None:
+        second = self._second(z, y)
+        return None if second is None else second * dz
 
     def _checked(self, name: str, y: Array) -> Array:
         """Targets that the loss is made for; NaN goes through."""
@@ -334,6 +371,12 @@ class MSE(_OneByOne):
 
     def _curvature(self) -> float | None:
         return 2.0
+
+    def _second(self, z: Array, y: Array) -> Any:
+        return 2.0
+
+    def _dual(self, y: Array, u: Array) -> Array | None:
+        return u * (u / 4 + y)
 
 
 class BinaryCrossEntropy(_OneByOne):
@@ -405,6 +448,20 @@ class BinaryCrossEntropy(_OneByOne):
 
     def _curvature(self) -> float | None:
         return max(1.0, self.pos_weight or 0.0) / 4 if self.from_logits else None
+
+    def _sides(self, y: Array) -> tuple[Array, Array]:
+        """What the terms of the two classes weigh."""
+        soft = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return soft * (1.0 if self.pos_weight is None else self.pos_weight), 1 - soft
+
+    def _second(self, z: Array, y: Array) -> Any:
+        one, zero = self._sides(y)
+        return (one + zero) * _logistic_slope(z)
+
+    def _dual(self, y: Array, u: Array) -> Array | None:
+        one, zero = self._sides(y)
+        total = np.where(one + zero == 0, 1, one + zero)
+        return _times_log(u + one, total) + _times_log(zero - u, total)
 
     def _refuse_probabilities(self) -> None:
         if not self.from_logits:
@@ -498,6 +555,9 @@ class Huber(_OneByOne):
     def _curvature(self) -> float | None:
         return 1.0
 
+    def _second(self, z: Array, y: Array) -> Any:
+        return (np.abs(z - y) <= self.delta).astype(z.dtype)
+
 
 class LogCosh(_OneByOne):
     """Logarithm of the hyperbolic cosine: a smooth absolute value.
@@ -530,6 +590,9 @@ class LogCosh(_OneByOne):
 
     def _curvature(self) -> float | None:
         return 1.0
+
+    def _second(self, z: Array, y: Array) -> Any:
+        return 1 - np.tanh(z - y) ** 2
 
 
 class Quantile(_OneByOne):
@@ -657,6 +720,9 @@ class SquaredHinge(_OneByOne):
     def _curvature(self) -> float | None:
         return 2.0
 
+    def _second(self, z: Array, y: Array) -> Any:
+        return 2.0 * ((2 * y - 1) * z < 1)
+
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
 
@@ -689,6 +755,9 @@ class Poisson(_OneByOne):
     def _formula(self) -> str:
         return "exp(z) - y z"
 
+    def _second(self, z: Array, y: Array) -> Any:
+        return np.exp(z)
+
 
 class Gamma(_OneByOne):
     """Negative log likelihood of positive targets, with their spread in proportion to their mean, exp of the score.
@@ -717,6 +786,9 @@ class Gamma(_OneByOne):
 
     def _formula(self) -> str:
         return "z + y exp(-z)"
+
+    def _second(self, z: Array, y: Array) -> Any:
+        return y * np.exp(-z)
 
     def _checked(self, name: str, y: Array) -> Array:
         return _positive(name, y)
@@ -762,6 +834,10 @@ class Tweedie(_OneByOne):
         if p in (1, 2):
             return "exp(z) - y z" if p == 1 else "z + y exp(-z)"
         return f"exp({2 - p:g} z) / {2 - p:g} + y exp({1 - p:g} z) / {p - 1:g}"
+
+    def _second(self, z: Array, y: Array) -> Any:
+        p = self.power
+        return (2 - p) * np.exp((2 - p) * z) + (p - 1) * y * np.exp((1 - p) * z)
 
     def _checked(self, name: str, y: Array) -> Array:
         return _positive(name, y) if self.power >= 2 else super()._checked(name, y)
@@ -912,6 +988,13 @@ class CrossEntropy(_OfClasses):
     def _curvature(self) -> float | None:
         # with both, what a row's targets come to has no simple bound
         return None if self.label_smoothing and self._weights is not None else 0.5
+
+    def _bend(self, z: Array, y: Array, dz: Array) -> Array | None:
+        if y.ndim == 2:
+            return _softmax_bend(z, y.sum(axis=1), dz)
+        eps, w = self.label_smoothing, self._weights
+        total = 1.0 if not eps or w is None else (1 - eps) + eps * w.mean() / w[y]
+        return _softmax_bend(z, total, dz)
 
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
         y, w = np.asarray(target), self._weights
@@ -1115,6 +1198,15 @@ class CostSensitive(Loss):
         if self._binary:
             return float(self._table.max()) / 4
         return float((self._table.max(axis=1, keepdims=True) - self._table).sum(axis=1).max()) / 2
+
+    def _bend(self, z: Array, y: Array, dz: Array) -> Array | None:
+        if self._table is not None and self._binary:
+            bent: Array = np.where(y == 1, self._table[1, 0], self._table[0, 1]) * _logistic_slope(z) * dz
+            return bent
+        if self._table is None:
+            return _softmax_bend(z, y.sum(axis=1), dz)
+        total = (self._table.max(axis=1, keepdims=True) - self._table).sum(axis=1)
+        return _softmax_bend(z, total[y], dz)
 
     @property
     def _binary(self) -> bool:

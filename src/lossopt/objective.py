@@ -20,6 +20,9 @@ Array = NDArray[Any]
 
 # rows a product of more outputs than the dense kernels take: the block of X and its predictions stay in the last cache
 _BLAS_ROWS = 512
+# rows whose second derivatives are there at once; numbers of a block of X that is weighed by them, to stay in cache
+_HESSIAN_ROWS = 1 << 16
+_HESSIAN_NUMBERS = 1 << 17
 
 
 def linear_value_and_grad(
@@ -85,6 +88,36 @@ def linear_predict(X: Array | CSR, weight: Array, bias: Array | None) -> Array:
     if out.size:
         _kernels.linear.predict(X, weight, bias, out)
     return out
+
+
+def _add_product(made: Array, X: Array | CSR, h: Array) -> None:
+    """Add to made (d + 1, d + 1) the sum of h_i x_i x_i.T, with a one behind each row."""
+    d = X.shape[1]
+    even = bool((h == h[0]).all())
+    # a product with its own transpose takes half the work, where there is a square root
+    sign = -1.0 if h.max() <= 0 else 1.0 if h.min() >= 0 else 0.0
+    dense = isinstance(X, np.ndarray)
+    rows = len(X) if even and dense and X.dtype == np.float64 else max(256, _HESSIAN_NUMBERS // max(d, 1))
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        block = X[part]
+        x = block.toarray() if isinstance(block, CSR) else block
+        x, weight = x.astype(np.float64, copy=False), h[part]
+        if not weight.all():
+            # a row of weight 0 is no row, whatever it holds
+            x, weight = x[weight != 0], weight[weight != 0]
+        if even:
+            made[:d, :d] += h[0] * (x.T @ x)
+        elif sign:
+            root = x * np.sqrt(np.abs(weight))[:, None]
+            made[:d, :d] += sign * (root.T @ root)
+        else:
+            product = x.T @ (x * weight[:, None])
+            made[:d, :d] += (product + product.T) / 2
+        border = weight @ x
+        made[:d, d] += border
+        made[d, :d] += border
+        made[d, d] += weight.sum()
 
 
 def linear_gradient(X: Array | CSR, g: Array, grad_weight: Array, grad_bias: Array) -> None:
@@ -186,6 +219,15 @@ class Objective(Component):
                 bool(fit_intercept),
             )
         self.size = self.n_outputs * (d + bool(fit_intercept))
+
+    def _under(self, penalty: Penalty) -> Objective:
+        """The same rows and loss under another penalty; nothing is looked at again."""
+        if not isinstance(penalty, Penalty):
+            raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
+        penalty._coefficients()
+        other = object.__new__(Objective)
+        other.__dict__.update(self.__dict__, penalty=penalty)
+        return other
 
     def __str__(self) -> str:
         return explain(self).objective
@@ -303,6 +345,127 @@ class Objective(Component):
             value += self.penalty._value(weight)
             self.penalty._add_grad(weight, self.unpack(gradient)[0])
         return value, gradient
+
+    def hessp(self, w: ArrayLike, v: ArrayLike) -> Array:
+        """The Hessian at w times a vector: what scipy's Newton-CG and trust-region methods ask for.
+
+        Parameters
+        ----------
+        w, v : array (size,)
+
+        Returns
+        -------
+        array (size,)
+            In the type of w. An L1 part, a group or a bound plays no part.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The loss has no second derivative, or w or v has the wrong shape or holds no real numbers.
+
+        Examples
+        --------
+        >>> import lossopt as lo, numpy as np
+        >>> objective = lo.Objective(np.array([[1.0], [2.0]]), [1.0, 3.0], lo.MSE(), lo.L2(0.5))
+        >>> objective.hessp(objective.zeros(), np.array([1.0, 0.0]))
+        array([6., 3.])
+        """
+        w, v = _arrays.floats("w", w), _arrays.floats("v", v)
+        along, ahead = (self.unpack(x.astype(self.X.dtype)) for x in (v, w))
+        if not self._mass:
+            return np.zeros_like(w)
+        rows: Any = slice(None)
+        if self._weight is not None and not self._weight.all():
+            # a row of weight 0 is no row, whatever it holds
+            rows = np.flatnonzero(self._weight)
+        X = self.X[rows]
+        z, dz = (linear_predict(X, weight, bias if self.fit_intercept else None) for weight, bias in (ahead, along))
+        g = self._bent(z, dz, rows)
+        out = np.empty(self.size, self.X.dtype)
+        grad_weight, grad_bias = self.unpack(out)
+        room = grad_bias if self.fit_intercept else np.empty(self.n_outputs, self.X.dtype)
+        linear_gradient(X, np.ascontiguousarray(g, X.dtype), grad_weight, room)
+        made = out.astype(w.dtype)
+        made[: grad_weight.size] += (2 * self._ridge() * v[: grad_weight.size].reshape(grad_weight.shape)).ravel()
+        return made
+
+    def hessian(self, w: ArrayLike) -> Array:
+        """The Hessian at w, from one pass over X by blocks of rows.
+
+        Parameters
+        ----------
+        w : array (size,)
+
+        Returns
+        -------
+        array (size, size), float64
+            An L1 part, a group or a bound plays no part.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As for `hessp`.
+
+        Examples
+        --------
+        >>> import lossopt as lo, numpy as np
+        >>> objective = lo.Objective(np.array([[1.0], [2.0]]), [1.0, 3.0], lo.MSE(), lo.L2(0.5))
+        >>> objective.hessian(objective.zeros())
+        array([[6., 3.],
+               [3., 2.]])
+        """
+        w, k, d = _arrays.floats("w", w), self.n_outputs, self.X.shape[1]
+        weight, bias = self.unpack(w.astype(self.X.dtype))
+        made = np.zeros((k, d + 1, k, d + 1))
+        z = linear_predict(self.X, weight, bias if self.fit_intercept else None) if self._mass else np.zeros(0)
+        for start in range(0, len(z), _HESSIAN_ROWS):
+            part = slice(start, start + _HESSIAN_ROWS)
+            self._add_hessian(made, part, z[part].astype(np.float64))
+        for a in range(k):
+            for b in range(a):
+                made[a, :, b] = made[b, :, a].T
+        hessian = np.empty((self.size, self.size))
+        places = [np.arange(k * d).reshape(k, d), k * d + np.arange(k).reshape(k, 1)]
+        order = np.concatenate(places[: 1 + bool(self.fit_intercept)], axis=1)
+        for a in range(k):
+            for b in range(k):
+                hessian[np.ix_(order[a], order[b])] = made[a, : order.shape[1], b, : order.shape[1]]
+        at = np.arange(k * d)
+        hessian[at, at] += np.broadcast_to(2 * self._ridge(), (k, d)).ravel()
+        return hessian
+
+    def _add_hessian(self, made: Array, part: slice, z: Array) -> None:
+        """What some rows add to the blocks of outputs a <= b, intercepts last."""
+        k = self.n_outputs
+        for b in range(k):
+            along = np.zeros((len(z), k))
+            along[:, b] = 1
+            g = self._bent(z, along, part).reshape(len(z), k)
+            for a in range(b + 1):
+                if g[:, a].any():
+                    _add_product(made[a, :, b], self.X[part], g[:, a])
+
+    def _bent(self, z: Array, dz: Array, part: Any = slice(None)) -> Array:
+        """The derivative of the mean's gradient in the predictions along dz."""
+        shape = self.loss._shape(len(z), self.n_outputs)
+        with np.errstate(over="ignore"):
+            g = self.loss._bend(z.reshape(shape), self._y[part], dz.reshape(shape))
+        if g is None:
+            raise ValueError(f"objective: {self.loss!r} has no second derivative")
+        g = g * self.loss._scale(self._mass)
+        if self._weight is not None:
+            weight = self._weight[part]
+            # a row of weight 0 is no row, whatever it holds
+            weight = weight.reshape(-1, *[1] * (g.ndim - 1))
+            g = np.where(weight == 0, 0, g * weight)
+        return g
+
+    def _ridge(self) -> Any:
+        """l2 of each feature."""
+        if self.penalty is None:
+            return 0.0
+        factors = getattr(self.penalty, "_factors", None)
+        return self.penalty._coefficients()[1] * (1.0 if factors is None else factors)
 
     def __call__(self, w: ArrayLike) -> float:
         """The value alone."""
@@ -432,6 +595,10 @@ def _bound(loss: Loss, penalty: Penalty | None, mass: float, steepness: float) -
 
 def _steepness(X: Any, row_weight: Array | None, fit_intercept: bool) -> Iterator[float]:
     """Power iteration: the largest eigenvalue of the weighted rows' X.T @ X, from below; a pass or two each."""
+    if row_weight is not None and not row_weight.all():
+        # a row of weight 0 is no row, whatever it holds
+        rows = np.flatnonzero(row_weight)
+        X, row_weight = X[rows], row_weight[rows]
     # the raw stream of Philox is fixed for ever
     start = np.random.Philox(key=0).random_raw(X.shape[1] + 1) * 2.0**-63 - 1
     weight, bias = start[:-1].reshape(1, -1).astype(X.dtype), start[-1:].astype(X.dtype)

@@ -72,6 +72,47 @@ cdef void gradients(Py_ssize_t n, const floating* w, const floating* factors, fl
             g[i] = subgradient[floating](w[i], g[i], a * factors[i], q * factors[i])
 
 
+cdef Py_ssize_t sweep(Py_ssize_t m, const double* h, double* g, double* w, const double* l1, double tol,
+                      Py_ssize_t most) noexcept nogil:
+    cdef const double* row
+    cdef double new, delta, pull, worst
+    cdef Py_ssize_t s, i, j
+    for s in range(most):
+        worst = 0
+        for j in range(m):
+            row = h + j * m
+            if row[j] <= 0:
+                continue
+            new = w[j] - g[j] / row[j]
+            pull = l1[j] / row[j]
+            new = new - pull if new > pull else new + pull if new < -pull else 0.0
+            delta = new - w[j]
+            w[j] = new
+            if delta != 0:
+                for i in range(m):    # hot 1
+                    g[i] += delta * row[i]
+                worst = max(worst, fabs[double](delta) * row[j])
+        if worst <= tol:
+            return s + 1
+    return most
+
+
+def coordinates(const double[:, ::1] h, double[::1] g, double[::1] w, const double[::1] l1, double tol, Py_ssize_t most):
+    """Least g.v + v.h.v / 2 + sum l1 |w + v|, a coordinate after the other: w becomes w + v, and g the gradient there.
+
+    Ends when no coordinate moved its gradient by more than tol, or after so many sweeps; returns how many it took. A
+    coordinate without curvature stays where it is.
+    """
+    cdef Py_ssize_t sweeps, m = w.shape[0]
+    if not m == g.shape[0] == l1.shape[0] == h.shape[0] == h.shape[1]:
+        raise ValueError("h, g, w and l1 must match")
+    if m == 0:
+        return 0
+    with nogil:
+        sweeps = sweep(m, &h[0, 0], &g[0], &w[0], &l1[0], tol, most)
+    return sweeps
+
+
 def add_grad(w, factors, grad, double l1, double l2):
     """grad becomes the least subgradient of itself plus the penalty."""
     cdef Py_buffer[3] b

@@ -491,6 +491,22 @@ class penalties:  # noqa: N801
         grad[...] = np.where(w == 0, _soft(grad, a), smooth + np.where(w < 0, -a, a))
 
     @staticmethod
+    def coordinates(h: Array, g: Array, w: Array, l1: Array, tol: float, most: int) -> int:
+        for sweep in range(most if len(w) else 0):
+            worst = 0.0
+            for j in range(len(w)):
+                if h[j, j] <= 0:
+                    continue
+                new = _soft(w[j] - g[j] / h[j, j], l1[j] / h[j, j])
+                delta = new - w[j]
+                w[j] = new
+                g += delta * h[j]
+                worst = max(worst, abs(delta) * h[j, j])
+            if worst <= tol:
+                return sweep + 1
+        return most if len(w) else 0
+
+    @staticmethod
     def prox(w: Array, factors: Array | None, l1: float, l2: float) -> None:
         f = w.dtype.type(1) if factors is None else factors
         w[...] = _soft(w, w.dtype.type(l1) * f) / (1 + w.dtype.type(2 * l2) * f)
