@@ -923,10 +923,13 @@ def _solve(
     }  # fmt: skip
     for _ in range(3):
         methods[method](run)
+        before = run.w, run.value, run.gradient
         # what intercepts gain may cost the weights a little
         if method == "normal" or run.violation > run.tol or not _polish(run):
             break
         run.tol *= 0.5
+    if run.violation > tol and np.abs(before[2]).max(initial=0) <= tol:
+        run.move(*before)
     converged = run.violation <= tol
     kinked = not _smooth(getattr(objective, "penalty", None))
     return Result(
