@@ -230,6 +230,8 @@ def test_degrees_of_freedom_of_ridge():
         values = np.linalg.eigvalsh(X.T @ X / len(X))
         expected = 1 + np.sum(values / (values + strength))
         assert lo.solve(squares(lo.L2(strength))).degrees_of_freedom == pytest.approx(expected, rel=1e-9)
+    twice = lo.Objective(np.c_[X, X], scale(DIABETES[1]), lo.MSE())
+    assert lo.solve(twice).degrees_of_freedom == pytest.approx(11)
     assert lo.solve(logistic(lo.L2(0.1))).degrees_of_freedom is None
 
 
@@ -422,6 +424,15 @@ def test_a_solver_asks_for_what_it_needs():
         lo.solve(Foreign(), "newton")
     with pytest.raises(TypeError, match="method='cd' asks an objective for unpack, X; Foreign has none"):
         lo.solve(Foreign(), "cd")
+    with pytest.raises(TypeError, match="method='gd' asks for an Objective, for L: take another line_search; got For"):
+        lo.solve(Foreign(), "gd")
+    assert lo.solve(Foreign(), "gd", 1e-5, 3000, line_search="backtracking").converged
+    Foreign.X = Foreign.unpack = None
+    try:
+        with pytest.raises(TypeError, match="method='cd' asks for an Objective, for the rows themselves; got Foreign"):
+            lo.solve(Foreign(), "cd")
+    finally:
+        del Foreign.X, Foreign.unpack
     with pytest.raises(TypeError, match="objective must have value_and_grad and zeros, got 3"):
         lo.solve(3)
 

@@ -230,12 +230,16 @@ def _normal(run: _Run) -> None:
     if not only and isinstance(objective, Objective) and not objective.loss._shape(2, 1)[1:]:
         _shortest(run)
     # a gradient of squares has no part that a singular Hessian leaves out, but for rounding
-    run.decrement = 0.5 * float(run.gradient @ _solved(hessian, run.gradient)[0])
+    step, only = _solved(hessian, run.gradient)
+    run.decrement = 0.5 * float(run.gradient @ step)
     k, weights = objective.n_outputs, objective.unpack(run.w)[0].size
     ridge = np.zeros(len(hessian))
     ridge[:weights] = np.broadcast_to(2 * objective._ridge(), (k, weights // k)).ravel()
-    inverse = np.linalg.pinv(hessian, hermitian=True)
-    run.freedom = float(np.sum((hessian - np.diag(ridge)) * inverse)) / k
+    if only and not ridge.any():
+        run.freedom = len(hessian) / k
+    else:
+        inverse = np.linalg.inv(hessian) if only else np.linalg.pinv(hessian, hermitian=True)
+        run.freedom = float(np.sum((hessian - np.diag(ridge)) * inverse)) / k
 
 
 def _shortest(run: _Run) -> None:
@@ -799,7 +803,7 @@ def _bends(objective: Objective) -> bool:
         return objective.loss._bend(z, objective._y[:1], np.ones_like(z)) is not None
 
 
-def _check(objective: Any, method: str) -> None:
+def _check(objective: Any, method: str, line_search: str) -> None:
     """Refuse, before work starts, what a method cannot do."""
     if missing := [name for name in _ASKS[method] if name not in dir(objective)]:
         raise TypeError(
@@ -813,9 +817,14 @@ def _check(objective: Any, method: str) -> None:
     if method == "normal" and not isinstance(loss, MSE):
         raise ValueError(f"method='normal' is for MSE alone, got {loss!r}")
     if not isinstance(objective, Objective):
+        if method == "cd" or (method == "gd" and line_search == "fixed"):
+            what = "the rows themselves" if method == "cd" else "L: take another line_search"
+            raise TypeError(f"method={method!r} asks for an Objective, for {what}; got {type(objective).__name__}")
         return
-    if method == "gd" and objective.loss._curvature() is None:
-        raise ValueError(f"method='gd' needs a bound of the second derivative, and {loss!r} has none: take 'lbfgs'")
+    if method == "gd" and line_search == "fixed" and objective.loss._curvature() is None:
+        raise ValueError(
+            f"method='gd' needs a bound of the second derivative, and {loss!r} has none: take another line_search"
+        )
     if method in ("newton", "cd") and not _bends(objective):
         raise ValueError(f"method={method!r} needs a second derivative, and {loss!r} has none")
     if method == "cd" and (objective.n_outputs != 1 or objective.loss._shape(2, 1) != (2,)):
@@ -910,7 +919,7 @@ def _solve(
     why = "asked for"
     if method == "auto":
         method, why = _chosen(objective)
-    _check(objective, method)
+    _check(objective, method, line_search)
     zeros = objective.zeros()
     w = zeros if w0 is None else _arrays.floats("w0", w0, zeros.dtype).copy()
     if w.shape != zeros.shape:
