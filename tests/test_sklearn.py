@@ -146,6 +146,10 @@ def test_several_targets(cls, fit_intercept):
     np.testing.assert_allclose(model.coef_, judge.coef_, atol=1e-4)
     np.testing.assert_allclose(model.intercept_, judge.intercept_, atol=1e-6)
     assert model.predict(X).shape == y.shape
+    judge, model = (estimator.fit(X, y[:, :1]) for estimator in (judge, model))
+    assert model.coef_.shape == judge.coef_.shape
+    assert np.shape(model.intercept_) == np.shape(judge.intercept_)
+    assert model.predict(X).shape == judge.predict(X).shape
 
 
 def test_single_precision_stays():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +96,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
     """Squared error of one target or several."""
 
     fit_intercept: bool
+    _flat: ClassVar[bool] = True  # whether a column of targets has weights (n_features,), as scikit-learn's have
 
     @abstractmethod
     def _penalty(self, mass: float, outputs: int) -> Penalty | None:
@@ -148,7 +149,7 @@ class _Regressor(RegressorMixin, _Linear):  # type: ignore[misc]
             rounds.append(result.n_iter)
             gaps.append(result.gap)
         coef, intercept = np.concatenate(weights), np.concatenate(biases)
-        self.coef_ = coef if y.ndim == 2 else coef[0]
+        self.coef_ = coef[0] if y.ndim == 1 or (k == 1 and self._flat) else coef
         self.intercept_ = (intercept if y.ndim == 2 else intercept[0]) if self.fit_intercept else 0.0
         self.n_iter_ = rounds[0] if len(rounds) == 1 else rounds
         self._ended(gaps)
@@ -209,6 +210,8 @@ class LinearRegression(MultiOutputMixin, _Regressor):  # type: ignore[misc]
         self.n_jobs = n_jobs
         self.positive = positive
 
+    _flat = False
+
     def _penalty(self, mass: float, outputs: int) -> Penalty | None:
         return penalties.NonNegative() if self.positive else None
 
@@ -239,7 +242,7 @@ class Ridge(MultiOutputMixin, _Regressor):  # type: ignore[misc]
     array([0.666667])
     """
 
-    _METHODS = {"auto": "auto", "cholesky": "normal", "lbfgs": "lbfgs"}  # noqa: RUF012
+    _METHODS: ClassVar[dict[str, str]] = {"auto": "auto", "cholesky": "normal", "lbfgs": "lbfgs"}
 
     def __init__(
         self,
@@ -320,7 +323,7 @@ class ElasticNet(MultiOutputMixin, _Sparse):  # type: ignore[misc]
     >>> from lossopt.sklearn import ElasticNet
     >>> X = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
     >>> ElasticNet(alpha=0.1, l1_ratio=0.5).fit(X, [0.0, 1.0, 2.0]).coef_.round(4)
-    array([0.4516, 0.4516])
+    array([0.4458, 0.4458])
     """
 
     def __init__(
@@ -433,7 +436,12 @@ verbose, warm_start, n_jobs
     array(['no', 'yes'], dtype='<U3')
     """
 
-    _METHODS = {"auto": "auto", "lbfgs": "lbfgs", "newton-cholesky": "newton", "saga": "fista"}  # noqa: RUF012
+    _METHODS: ClassVar[dict[str, str]] = {
+        "auto": "auto",
+        "lbfgs": "lbfgs",
+        "newton-cholesky": "newton",
+        "saga": "fista",
+    }
 
     def __init__(
         self,
