@@ -343,6 +343,7 @@ DOORS = {
     },
     "penalties.value": lambda a: (a.x, None, 0.1, 0.1),
     "penalties.add_grad": lambda a: (a.x, None, a.out, 0.1, 0.1),
+    "penalties.coordinates": lambda a: (np.eye(1024), *np.ones((3, 1024)), -1.0, 2000),
     "penalties.prox": lambda a: (a.out, None, 0.1, 0.9),
     "penalties.box_add_grad": lambda a: (a.x, a.out, 0.0, 1.0),
     "penalties.group_value": lambda a: (a.groups, a.x),
