@@ -59,7 +59,8 @@ def report(family, level, folder, hot):
         emit_linenums=True,
         output_file=str(c_file),
     )
-    compile(str(KERNELS / f"{family}.pyx"), options, full_module_name=f"lossopt._kernels.{family}_{level}")
+    name = family if family in SETUP["ONCE"] else f"{family}_{level}"
+    compile(str(KERNELS / f"{family}.pyx"), options, full_module_name=f"lossopt._kernels.{name}")
     always = [flag for table in ("FLAGS", "HINTS", "OPENMP") for flag in SETUP[table]["unix"]]
     flags = [*always, *SETUP["LEVELS"][level]["unix"], "-fPIC"]
     wanted = ["-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
@@ -85,8 +86,10 @@ def main():
     hot, trouble = hot_lines(), []
     with tempfile.TemporaryDirectory() as folder:
         for level in SETUP["LEVELS"]:
-            seen = set()
-            for family in SETUP["FAMILIES"]:
+            # what is built for no level is built as the baseline is
+            once = SETUP["ONCE"] if level == "baseline" else []
+            seen = {place for place in hot if not once and place[0].split(".")[0] in SETUP["ONCE"]}
+            for family in SETUP["FAMILIES"] + once:
                 vectorized, found = report(family, level, pathlib.Path(folder), hot)
                 trouble += found
                 seen |= vectorized.keys()

@@ -30,7 +30,7 @@ LAYERS = (
     {"solvers", "models", "averages", "callbacks", "history", "diagnosis", "checkpoint"},
     {"objective", "explanations"},
     {"losses", "custom", "ranking", "penalties", "optimizers", "schedules"},
-    {"_arrays", "_component", "_interrupt", "_picture", "runtime"},
+    {"_arrays", "_component", "_interrupt", "_picture", "_refused", "runtime"},
     {"_kernels"},
 )
 # within a line: only these

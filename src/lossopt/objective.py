@@ -349,6 +349,9 @@ class Objective(Component):
     def hessp(self, w: ArrayLike, v: ArrayLike) -> Array:
         """The Hessian at w times a vector: what scipy's Newton-CG and trust-region methods ask for.
 
+        ``X.T @ (h * (X @ v)) / mass + 2 * l2 * v`` for one output, with h each row's weight times the second derivative
+        of its loss in its score, a column of ones in X for the intercept, and no l2 for that.
+
         Parameters
         ----------
         w, v : array (size,)
@@ -362,6 +365,10 @@ class Objective(Component):
         ------
         ValueError, TypeError
             The loss has no second derivative, or w or v has the wrong shape or holds no real numbers.
+
+        Notes
+        -----
+        Source: Pearlmutter 1994, "Fast exact multiplication by the Hessian".
 
         Examples
         --------
@@ -392,6 +399,9 @@ class Objective(Component):
     def hessian(self, w: ArrayLike) -> Array:
         """The Hessian at w, from one pass over X by blocks of rows.
 
+        ``X.T @ diag(h) @ X / mass + 2 * l2 * I`` for one output, with X, h and l2 as in `hessp`; of several outputs the
+        blocks of any two.
+
         Parameters
         ----------
         w : array (size,)
@@ -405,6 +415,10 @@ class Objective(Component):
         ------
         ValueError, TypeError
             As for `hessp`.
+
+        Notes
+        -----
+        Source: Boyd and Vandenberghe 2004, section 9.5.
 
         Examples
         --------

@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike, NDArray
 from lossopt import _arrays, _kernels
 from lossopt._arrays import CSR
 from lossopt.losses import MSE, BinaryCrossEntropy, CrossEntropy, evaluate
-from lossopt.objective import Objective, _add_product, _bound, _steepness, linear_predict
+from lossopt.objective import Objective, _add_product, _bound, _steepness, linear_predict, safe_lr
 from lossopt.penalties import Penalty, _Separable
 
 Array = NDArray[Any]
 
 _PRECISION = "no step improves it any more: this is the precision of the data"
-# parameters beyond which a Hessian takes longer than what it saves
+# parameters beyond which a Hessian takes longer than what it saves, one an iteration and one in all
 _LARGE = 1500
 _LARGE_NORMAL = 5000
 # features for which a path takes all their products with one another, once
@@ -128,13 +128,18 @@ class _Run:
     def move(self, w: Array, value: float, gradient: Array) -> None:
         self.w, self.value, self.gradient = w, value, gradient
 
+    def whole(self, w: Array, value: float, gradient: Array) -> tuple[float, Array]:
+        """With the penalty's part, from the data's."""
+        gradient = gradient.copy()
+        if self.objective.penalty is not None:
+            weight, slope = (self.objective.unpack(x)[0] for x in (w.astype(gradient.dtype), gradient))
+            value += self.objective.penalty._value(weight)
+            self.objective.penalty._add_grad(weight, slope)
+        return value, gradient
+
     def look(self, w: Array) -> tuple[float, Array]:
         if self.squares is not None:
-            value, gradient = self.squares.data(w.astype(np.float64))
-            weight, slope = (self.objective.unpack(x)[0] for x in (w.astype(np.float64), gradient))
-            value += self.objective.penalty._value(np.ascontiguousarray(weight))
-            self.objective.penalty._add_grad(weight, slope)
-            return value, gradient
+            return self.whole(w, *self.squares.data(w.astype(np.float64)))
         with np.errstate(over="ignore", invalid="ignore"):
             value, gradient = self.objective.value_and_grad(w)
         return float(value), gradient
@@ -169,23 +174,22 @@ def _separable(objective: Any, value: float) -> bool:
     loss = getattr(objective, "loss", None)
     if not isinstance(loss, (BinaryCrossEntropy, CrossEntropy)) or loss.label_smoothing or not _free(objective.penalty):
         return False
-    if objective._y.dtype.kind == "f" and not np.isin(objective._y, (0, 1)).all():
-        return False
     # the least that a row on the wrong side costs
     weight = 1.0 if objective._weight is None else float(objective._weight[objective._weight > 0].min(initial=np.inf))
     weight *= min(1.0, getattr(loss, "pos_weight", None) or 1.0)
     total = value * objective._mass if loss.reduction == "mean" else value
-    return bool(objective._mass) and total < 0.99 * np.log(2) * weight
+    if not objective._mass or total >= 0.99 * np.log(2) * weight:
+        return False
+    return objective._y.dtype.kind == "i" or bool(np.isin(objective._y, (0, 1)).all())
 
 
 def _free(penalty: Penalty | None) -> bool:
-    """Whether a penalty is none at all, for some feature."""
+    """Whether a penalty is none at all."""
     if penalty is None:
         return True
     factors = getattr(penalty, "_factors", None)
-    return isinstance(penalty, _Separable) and (
-        not any(penalty._coefficients()) or (factors is not None and 0 in factors)
-    )
+    none = factors is not None and not np.any(factors)
+    return isinstance(penalty, _Separable) and (none or not any(penalty._coefficients()))
 
 
 def _smooth(penalty: Penalty | None) -> bool:
@@ -195,8 +199,8 @@ def _smooth(penalty: Penalty | None) -> bool:
 # ---- linear algebra
 
 
-def _solved(matrix: Array, right: Array) -> tuple[Array, bool]:
-    """The shortest solution of a symmetric system that is not negative; whether it is the only one."""
+def _inverse(matrix: Array) -> tuple[Array, bool]:
+    """The inverse of a symmetric matrix that is not negative, or the pseudo-inverse; whether it is the first."""
     diagonal = np.sqrt(np.maximum(matrix.diagonal(), 0))
     scale = 1 / np.where(diagonal > 0, diagonal, 1)
     scaled = matrix * scale * scale[:, None]
@@ -205,10 +209,16 @@ def _solved(matrix: Array, right: Array) -> tuple[Array, bool]:
     except np.linalg.LinAlgError:
         least = 0.0
     if least > _FLAT * len(matrix):
-        return np.linalg.solve(scaled, scale * right) * scale, True
+        return np.linalg.inv(scaled) * scale * scale[:, None], True
+    values, kept = _range_of(matrix)
+    return (kept / values) @ kept.T, False
+
+
+def _range_of(matrix: Array) -> tuple[Array, Array]:
+    """Eigenvalues that are not zero, and their vectors, of a symmetric matrix that is not negative."""
     values, vectors = np.linalg.eigh(matrix)
-    kept = values > 1e-12 * max(float(values[-1]), 0.0)
-    return vectors[:, kept] @ ((vectors[:, kept].T @ right) / values[kept]), False
+    kept = values > 1e-12 * float(values.max(initial=0))
+    return values[kept], vectors[:, kept]
 
 
 # ---- methods
@@ -216,50 +226,58 @@ def _solved(matrix: Array, right: Array) -> tuple[Array, bool]:
 
 def _normal(run: _Run) -> None:
     """The closed form: the Hessian is one for all w, so that one step ends there; others mend its rounding."""
-    objective = run.objective
+    if not np.isfinite(run.value):
+        run.going()
+        return
+    objective, best = run.objective, np.inf
     hessian = objective.hessian(run.w)
-    only, best = True, np.inf
+    inverse, only = _inverse(hessian)
     while run.going():
-        step, only = _solved(hessian, run.gradient)
         if run.violation > 0.5 * best:
             run.ended = _PRECISION
             break
         best = run.violation
         run.n_iter += 1
-        run.move(run.w - step.astype(run.w.dtype), *run.look(run.w - step.astype(run.w.dtype)))
-    if not only and isinstance(objective, Objective) and not objective.loss._shape(2, 1)[1:]:
-        _shortest(run)
+        w = run.w - (inverse @ run.gradient).astype(run.w.dtype)
+        run.move(w, *run.look(w))
+    if isinstance(objective, Objective):
+        if not only and _free(objective.penalty) and objective._mass:
+            _shortest(run, hessian)
+        k, weights = objective.n_outputs, objective.n_outputs * objective.X.shape[1]
+        ridge = np.broadcast_to(2 * objective._ridge(), (k, weights // k)).ravel()
+        # the trace of the part of the Hessian that is the rows' own, times the inverse
+        own = float(np.sum(hessian * inverse)) - float(ridge @ inverse.diagonal()[:weights])
+        run.freedom = own / k
     # a gradient of squares has no part that a singular Hessian leaves out, but for rounding
-    step, only = _solved(hessian, run.gradient)
-    run.decrement = 0.5 * float(run.gradient @ step)
-    k, weights = objective.n_outputs, objective.unpack(run.w)[0].size
-    ridge = np.zeros(len(hessian))
-    ridge[:weights] = np.broadcast_to(2 * objective._ridge(), (k, weights // k)).ravel()
-    if only and not ridge.any():
-        run.freedom = len(hessian) / k
-    else:
-        inverse = np.linalg.inv(hessian) if only else np.linalg.pinv(hessian, hermitian=True)
-        run.freedom = float(np.sum((hessian - np.diag(ridge)) * inverse)) / k
+    run.decrement = 0.5 * float(run.gradient @ inverse @ run.gradient)
 
 
-def _shortest(run: _Run) -> None:
-    """Of many minima the one with the shortest weights, by the singular values of the centred rows."""
+def _shortest(run: _Run, hessian: Array) -> None:
+    """Of many minima the one with the shortest weights."""
     objective = run.objective
-    if not _free(objective.penalty) or (objective.penalty is not None and any(objective.penalty._coefficients())):
-        return
-    X = objective.X.toarray() if isinstance(objective.X, CSR) else np.asarray(objective.X)
-    X, y = X.astype(np.float64), objective._y.astype(np.float64).reshape(len(X), -1)
-    mass = np.ones(len(X)) if objective._weight is None else objective._weight.astype(np.float64)
-    rows = mass > 0
-    X, y, mass = X[rows], y[rows], mass[rows]
-    center, middle = (np.average(a, axis=0, weights=mass) * objective.fit_intercept for a in (X, y))
-    root = np.sqrt(mass)[:, None]
-    weight = np.linalg.lstsq((X - center) * root, (y - middle) * root, rcond=None)[0].T
-    parts = [weight.ravel(), middle - weight @ center] if objective.fit_intercept else [weight.ravel()]
-    w = np.concatenate(parts).astype(run.w.dtype)
+    d, k = objective.X.shape[1], objective.n_outputs
+    weight, bias = (x.astype(np.float64) for x in objective.unpack(run.w))
+    if isinstance(objective.X, CSR):
+        # what the centred rows do not see is taken out
+        products, center = hessian[:d, :d], np.zeros(d)
+        if objective.fit_intercept:
+            center = hessian[:d, k * d] / hessian[k * d, k * d]
+            products = products - np.outer(center, hessian[:d, k * d])
+        seen = _range_of(products)[1]
+        shorter = weight @ seen @ seen.T
+        middle = bias + weight @ center if objective.fit_intercept else bias
+    else:
+        # the rows themselves have twice the digits that their products have
+        mass = np.ones(len(objective.X)) if objective._weight is None else objective._weight.astype(np.float64)
+        X, y = (a[mass > 0].astype(np.float64) for a in (objective.X, objective._y))
+        mass, y = mass[mass > 0], y.reshape(len(X), k)
+        center, middle = (np.average(a, axis=0, weights=mass) * objective.fit_intercept for a in (X, y))
+        root = np.sqrt(mass)[:, None]
+        shorter = np.linalg.lstsq((X - center) * root, (y - middle) * root, rcond=None)[0].T
+    w = np.concatenate([shorter.ravel(), middle - shorter @ center if objective.fit_intercept else []])
+    w = w.astype(run.w.dtype)
     run.move(w, *run.look(w))
-    if run.violation <= run.tol:
-        run.ended = None
+    run.ended = None if run.violation <= run.tol else run.ended
 
 
 def _newton(run: _Run) -> None:
@@ -271,7 +289,7 @@ def _newton(run: _Run) -> None:
         if waited > 20:
             run.ended = _PRECISION
             return
-        step, _ = _solved(run.objective.hessian(run.w), run.gradient)
+        step = _inverse(run.objective.hessian(run.w))[0] @ run.gradient
         slope = float(run.gradient @ step)
         run.n_iter += 1
         if not _halve(run, step, slope):
@@ -306,11 +324,11 @@ def _lbfgs(run: _Run) -> None:
         pass
 
     def f(v: Array) -> tuple[float, Array]:
-        w = start + away(v)
+        w = (start + away(v)).astype(run.w.dtype)
         value, gradient = run.look(w)
         if value <= run.value:
-            run.move(w.astype(run.w.dtype), value, np.asarray(gradient, np.float64))
-        return value, back(np.asarray(gradient, np.float64))
+            run.move(w, value, gradient)
+        return value, back(gradient.astype(np.float64))
 
     def seen(intermediate_result: Any) -> None:
         run.n_iter += 1
@@ -327,7 +345,6 @@ def _lbfgs(run: _Run) -> None:
     }
     with contextlib.suppress(Enough), _apart():
         minimize(f, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options, callback=seen)
-    run.move(run.w, *run.look(run.w))
     # a line search ends where values differ by rounding; the gradient still says where to go
     while run.going():
         away, back = _whitening(run)
@@ -445,9 +462,8 @@ def _fista(run: _Run) -> None:
             w = ahead - (slope / curve).astype(ahead.dtype)
             _prox(run, w, 1 / curve)
             moved = w - ahead
-            bound = value + float(slope @ moved) + 0.5 * curve * float(moved @ moved)
-            there = data(w)
-            length = float(moved @ moved)
+            length, there = float(moved @ moved), data(w)
+            bound = value + float(slope @ moved) + 0.5 * curve * length
             # values that differ by rounding say nothing, and slopes say how much the way bends
             bends = float((there[1] - slope) @ moved) > curve * length
             if (
@@ -458,7 +474,7 @@ def _fista(run: _Run) -> None:
                 break
             curve *= 2
         before = run.w
-        run.move(w, *run.look(w))
+        run.move(w, *run.whole(w, *there))
         waited = 0 if run.violation < best else waited + 1
         best = min(best, run.violation)
         if waited > 1000 or not moved.any():
@@ -484,15 +500,11 @@ def _steepest(objective: Any) -> float:
 
 def _gd(run: _Run, line_search: str) -> None:
     """Gradient descent: steps of 1 / L, or halved until Armijo's rule holds, or to the least value along the way."""
-    step = 0.0
-    if line_search == "fixed":
-        bound = _bound(run.objective.loss, run.objective.penalty, run.objective._mass, 0.0)
-        step = 1 / (1.0001 * (_steepest(run.objective) + bound))
-    last = 1.0
+    last = safe_lr(run.objective) if line_search == "fixed" else 1.0
     while run.going():
         run.n_iter += 1
         if line_search == "fixed":
-            w = run.w - (step * run.gradient).astype(run.w.dtype)
+            w = run.w - (last * run.gradient).astype(run.w.dtype)
             run.move(w, *run.look(w))
             continue
         slope = float(run.gradient @ run.gradient)
@@ -596,7 +608,7 @@ def _within_squares(run: _Run, squares: _Squares, chosen: Array, w: Array, pulls
     hessian[np.diag_indices(len(chosen))] += ridge[chosen]
     u = w[chosen]
     slope = squares.data(w[: run.objective.size])[1][chosen] + ridge[chosen] * u
-    sweeps = _kernels.penalties.coordinates(hessian, slope, u, pulls[chosen], 0.1 * run.tol, 10_000)
+    sweeps = _kernels.penalties.coordinates(hessian, slope, u, pulls[chosen], 0.1 * run.tol, run.max_iter - run.n_iter)
     run.n_iter += sweeps
     w[chosen] = u
     found = w[: run.objective.size].astype(run.w.dtype)
@@ -614,13 +626,13 @@ def _within(run: _Run, gathered: _Gathered, w: Array, pulls: Array, ridge: Array
     weight = None if objective._weight is None else objective._weight.astype(np.float64)
     gz = np.empty(columns.shape[1])
 
-    def value_at(z: Array, u: Array, out: Array | None) -> float:
-        total = evaluate(objective._kernel, z, y, weight, out, 1, loss._scale(mass))
+    def value_at(z: Array, u: Array) -> float:
+        total = evaluate(objective._kernel, z, y, weight, gz, 1, loss._scale(mass))
         return float(loss._reduce(total, mass) + pull @ np.abs(u) + 0.5 * quadratic @ u**2)
 
     z = u @ columns
-    value = value_at(z, u, gz)
-    for _ in range(run.max_iter):
+    value = value_at(z, u)
+    while run.n_iter < run.max_iter:
         gradient = columns @ gz + quadratic * u
         least = np.where(
             u == 0, np.sign(gradient) * np.maximum(np.abs(gradient) - pull, 0), gradient + pull * np.sign(u)
@@ -642,14 +654,13 @@ def _within(run: _Run, gathered: _Gathered, w: Array, pulls: Array, ridge: Array
         dz = step @ columns
         while True:
             ahead = u + share * step if share < 1 else moved
-            here = value_at(z + share * dz, ahead, gz)
+            here = value_at(z + share * dz, ahead)
             if here <= value + 1e-4 * share * fall + run.rounding:
                 break
             share /= 2
             if share < 1e-12:
                 break
         if share < 1e-12 or not step.any():
-            value_at(z, u, gz)
             break
         u, z, value = ahead, z + share * dz, here
         if _separable(objective, value):
@@ -681,9 +692,9 @@ def _columns(X: Any, features: Array) -> Array:
 def _polish(run: _Run) -> bool:
     """Bring the intercepts to their minimum, which `_gap` asks for; whether there is something left to do then."""
     objective = run.objective
-    if not isinstance(objective, Objective) or not objective.fit_intercept or not objective._mass or run.squares:
+    if not isinstance(objective, Objective) or not objective.fit_intercept or not objective._mass:
         return False
-    if not _bends(objective) or not isinstance(objective.penalty, _Separable):
+    if run.squares is not None or not _bends(objective) or not isinstance(objective.penalty, _Separable):
         return False
     k = objective.n_outputs
     weight, bias = (x.astype(np.float64) for x in objective.unpack(run.w))
@@ -724,12 +735,13 @@ def _gap(run: _Run) -> float:
     least = 1.0 if factors is None else float(np.min(factors, initial=np.inf))
     l1, l2 = penalty._coefficients()
     weights, biases = objective.unpack(run.gradient.astype(np.float64))
+    # intercepts are near their minimum, and no penalty bounds them
+    rest = float(np.abs(biases).sum()) * (1 + float(np.abs(objective.unpack(run.w)[1]).max(initial=0)))
     if l2 * least > 0:
-        # of a function that is 2 l2 strongly convex, intercepts at their minimum
-        own = float(np.sum(weights**2)) / (4 * l2 * least)
-        return own + float(np.abs(biases).sum()) * (1 + float(np.abs(objective.unpack(run.w)[1]).max(initial=0)))
+        # of a function that is 2 l2 strongly convex
+        return float(np.sum(weights**2)) / (4 * l2 * least) + rest
     if l1 * least > 0 and isinstance(objective, Objective) and objective.n_outputs == 1 and objective._mass:
-        return _dual_gap(run, l1 * (np.ones(objective.X.shape[1]) if factors is None else factors))
+        return _dual_gap(run, l1 * (np.ones(objective.X.shape[1]) if factors is None else factors)) + rest
     return np.inf
 
 

@@ -3,9 +3,10 @@
 import os
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy, memset
+
+from lossopt._kernels.math cimport INF
 
 cdef extern from *:
     """
@@ -163,7 +164,7 @@ cdef class Loss:
                 return False
             if self.level.beyond_labels(y.shape[0], <const int64_t*>y.buf, z.shape[1]):
                 return False
-        elif not same(z, y) or low > -INFINITY and (
+        elif not same(z, y) or low > -INF and (
                 self.level.beyond64(n, <const double*>y.buf, low, high) if wide else
                 self.level.beyond32(n, <const float*>y.buf, low, high)):
             return False

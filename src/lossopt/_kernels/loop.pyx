@@ -6,14 +6,14 @@ the addresses that abi objects carry, the same that the Python loop calls. So bo
 
 from cpython.buffer cimport Py_buffer, PyObject_CheckBuffer
 from cython cimport floating
-from libc.math cimport INFINITY, sqrt
+from libc.math cimport sqrt
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from lossopt._kernels.abi cimport HYPERS, MOST_TOGETHER, SLOTS, Arrays, Closing, Loss, Pass, Update, closing_t, folded_t, hold
 from lossopt._kernels.abi cimport many_t, pass_t, release, sparse_t, update_t
-from lossopt._kernels.math cimport mixed, numbers_sum, prefetch_far, sum_t
+from lossopt._kernels.math cimport INF, mixed, numbers_sum, prefetch_far, sum_t
 
 cdef inline uint64_t drawn(uint64_t* state) noexcept nogil:
     state[0] += <uint64_t>0x9E3779B97F4A7C15
@@ -394,14 +394,20 @@ cdef void update_touched(const plan_t* p, member_t* q, const folded_t* folded, c
 cdef void difference(const plan_t* p, member_t* q, bint after, const floating* like) noexcept nogil:
     """Keep the parameters as they stand; after the update, what it has changed."""
     cdef floating* kept = <floating*>q.before
-    cdef floating w
+    cdef const floating* w
+    cdef floating now
     cdef Py_ssize_t a, i
     for a in range(2):
-        for i in range(q.sizes[a]):
-            w = (<const floating*>q.params[a])[i]
-            if a == 0 and q.behind:
-                w = <floating>caught[floating](p, q, i % p.d, i // p.d, like)
-            kept[i] = w - kept[i] if after else w
+        w = <const floating*>q.params[a]
+        if a == 0 and q.behind:
+            for i in range(q.sizes[a]):
+                now = <floating>caught[floating](p, q, i % p.d, i // p.d, like)
+                kept[i] = now - kept[i] if after else now
+        elif after:
+            for i in range(q.sizes[a]):    # hot
+                kept[i] = w[i] - kept[i]
+        else:
+            memcpy(kept, w, q.sizes[a] * sizeof(floating))
         kept += q.sizes[a]
 
 
@@ -423,7 +429,7 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
     if q.touched >= 0:
         sizes[0], places, first = q.touched, p.places, 1
     # a norm that nobody asks for is not taken: the epoch's last one is told, and every window here makes an update
-    asked = told or p.skip or q.weight != NULL or q.max_norm < INFINITY
+    asked = told or p.skip or q.weight != NULL or q.max_norm < INF
     if floating is double:
         if asked or not (q.update.calm64(sizes[0], <const double*>q.grads[0])
                          and q.update.calm64(sizes[1], <const double*>q.grads[1])):
@@ -444,8 +450,8 @@ cdef void close(const plan_t* p, member_t* q, bint last, const floating* like) n
         return
     for i in range(q.settings):
         q.folded[i].scale = 1
-        q.folded[i].clip = INFINITY
-        if q.max_norm < INFINITY:
+        q.folded[i].clip = INF
+        if q.max_norm < INF:
             q.folded[i].scale = min(1.0, q.max_norm / (norm + 1e-6))
     if told:
         difference[floating](p, q, False, like)

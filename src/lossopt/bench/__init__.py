@@ -22,6 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lossopt._refused import RefusedError
 from lossopt.bench.grid import FULL as FULL
 from lossopt.bench.grid import QUICK as QUICK
 from lossopt.bench.grid import TRAINING as TRAINING
@@ -29,10 +30,6 @@ from lossopt.bench.grid import TRAINING_QUICK as TRAINING_QUICK
 from lossopt.bench.grid import Plan as Plan
 from lossopt.bench.measure import run
 from lossopt.bench.table import heading, legend, losing, picture, row, summary, text, title
-
-
-class RefusedError(Exception):
-    """What a user can set right, in a sentence."""
 
 
 def report(

@@ -13,10 +13,10 @@ import numpy as np
 
 import lossopt as lo
 from lossopt import plot
+from lossopt._refused import RefusedError
 from lossopt.cli import spelling
 from lossopt.cli.demo import EPOCHS, demo
 from lossopt.cli.fit import LOSSES, fit, predict
-from lossopt.cli.refused import RefusedError
 
 
 def bench(arguments: argparse.Namespace) -> None:
@@ -27,10 +27,7 @@ def bench(arguments: argparse.Namespace) -> None:
     plan = replace(quick if arguments.quick else full, peers=arguments.peers)
     alone = arguments.quick or arguments.training or lo.info()["cores"] == 1
     threads = arguments.threads or ([1] if alone else [1, 2])
-    try:
-        grid.report(plan, threads, arguments.json, arguments.picture)
-    except grid.RefusedError as error:
-        raise RefusedError(str(error)) from None
+    grid.report(plan, threads, arguments.json, arguments.picture)
 
 
 def diagnose(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import lossopt as lo
 from lossopt import _kernels
-from lossopt.cli.refused import RefusedError
+from lossopt._refused import RefusedError
 
 Array = NDArray[Any]
 

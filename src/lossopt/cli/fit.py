@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 import lossopt as lo
 from lossopt import checkpoint
+from lossopt._refused import RefusedError
 from lossopt.cli import spelling, table
-from lossopt.cli.refused import RefusedError
 from lossopt.cli.report import Report
 from lossopt.models import MODELS
 

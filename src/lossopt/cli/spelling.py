@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import lossopt as lo
-from lossopt.cli.refused import RefusedError
+from lossopt._refused import RefusedError
 
 # by shorter names than the tables have
 _SHORT = {

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lossopt.cli.refused import RefusedError
+from lossopt._refused import RefusedError
 
 Array = NDArray[Any]
 
@@ -104,7 +104,8 @@ class Columns:
                 said.append(f"{name}: nothing in it, left out")
             elif len(strange) <= _STRANGE * (len(column) - absent):
                 known = values[np.isfinite(values)]
-                if name.startswith("Unnamed: ") and len(np.unique(known)) == len(column):
+                whole = len(np.unique(known)) == len(column) and (known == np.round(known)).all()
+                if name.startswith("Unnamed: ") and whole:
                     said.append(f"{name}: a column without a name that numbers the rows, left out")
                     continue
                 mean, spread = (float(known.mean()), float(known.std())) if known.size else (0.0, 0.0)

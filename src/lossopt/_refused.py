@@ -1,4 +1,4 @@
-"""What every command may say instead of working."""
+"""What a command may say instead of working."""
 
 
 class RefusedError(Exception):
