@@ -172,8 +172,16 @@ LOSSES: dict[str, list[Loss]] = {
         Loss({"q": 0.9}, real, "pinball", (0.9, 1 - 0.9, 0.0), k=3, smooth=False),
     ],
     "epsilon_insensitive": [Loss({"epsilon": 0.5}, real, "pinball", (1.0, 1.0, 0.5), smooth=False)],
-    "hinge": [Loss({}, binary, "hinge", smooth=False)],
+    "squared_epsilon_insensitive": [
+        Loss({}, real, "squared_pinball", (0.1,)),
+        Loss({"epsilon": 0.5}, real, "squared_pinball", (0.5,), k=3),
+    ],
+    "hinge": [
+        Loss({}, binary, "hinge", (1.0,), smooth=False),
+        Loss({"margin": 0.0}, binary, "hinge", (0.0,), smooth=False),
+    ],
     "squared_hinge": [Loss({}, binary, "squared_hinge", k=3)],
+    "modified_huber": [Loss({}, binary, "modified_huber"), Loss({}, binary, "modified_huber", k=3)],
     "poisson": [Loss({}, counts, "poisson")],
     "gamma": [Loss({}, positive, "gamma")],
     "tweedie": [

@@ -46,6 +46,17 @@ FORMULAS = {
     "epsilon": (lo.EpsilonInsensitive(0.5), "real", lambda t, z, y: t.relu((z - y).abs() - 0.5).mean()),
     "hinge": (lo.Hinge(), "binary", lambda t, z, y: t.relu(1 - (2 * y - 1) * z).mean()),
     "squared hinge": (lo.SquaredHinge(), "binary", lambda t, z, y: (t.relu(1 - (2 * y - 1) * z) ** 2).mean()),
+    "perceptron": (lo.Hinge(margin=0), "binary", lambda t, z, y: t.relu((1 - 2 * y) * z).mean()),
+    "modified huber": (
+        lo.ModifiedHuber(),
+        "binary",
+        lambda t, z, y: 2 * t.nn.functional.huber_loss(t.relu(1 - (2 * y - 1) * z), t.zeros_like(z), delta=2.0),
+    ),
+    "squared epsilon": (
+        lo.SquaredEpsilonInsensitive(0.5),
+        "real",
+        lambda t, z, y: (t.relu((z - y).abs() - 0.5) ** 2).mean(),
+    ),
     "poisson": (lo.Poisson(), "counts", lambda t, z, y: t.nn.functional.poisson_nll_loss(z, y)),
     "gamma": (lo.Gamma(), "positive", lambda t, z, y: (z + y * t.exp(-z)).mean()),
     "tweedie": (

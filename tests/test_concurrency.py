@@ -311,6 +311,9 @@ def large():
     )
 
 
+ACTIVATIONS = ("identity", "relu", "tanh", "sigmoid")
+
+
 def linear_doors(form):
     def with_x(a, *rest):
         return getattr(a, form), *rest
@@ -335,12 +338,9 @@ DOORS = {
     "losses.outside_labels": lambda a: (a.labels, 2),
     **linear_doors("dense"),
     **linear_doors("csr"),
-    "activations.linear": lambda a: (a.out, np.ones(16)),
     "activations.column_sums": lambda a: (a.x, np.empty(16)),
-    **{f"activations.{name}": lambda a: (a.out, np.ones(16), 0.5, 1) for name in ("relu", "tanh", "sigmoid")},
-    **{
-        f"activations.{name}_back": lambda a: (a.x, a.out, np.empty(16), 0.5, 1) for name in ("relu", "tanh", "sigmoid")
-    },
+    **{f"activations.{name}": lambda a: (a.out, np.ones(16), 0.5, 1) for name in ACTIVATIONS},
+    **{f"activations.{name}_back": lambda a: (a.x, a.out, np.empty(16), 0.5, 1) for name in ACTIVATIONS},
     "penalties.value": lambda a: (a.x, None, 0.1, 0.1),
     "penalties.add_grad": lambda a: (a.x, None, a.out, 0.1, 0.1),
     "penalties.coordinates": lambda a: (np.eye(1024), *np.ones((3, 1024)), -1.0, 2000),

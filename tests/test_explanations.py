@@ -92,8 +92,10 @@ SGD = [
     (lo.BinaryCrossEntropy(), "binary", "log_loss"),
     (lo.Hinge(), "binary", "hinge"),
     (lo.SquaredHinge(), "binary", "squared_hinge"),
+    (lo.ModifiedHuber(), "binary", "modified_huber"),
     (lo.Huber(0.5), "real", "huber"),
     (lo.EpsilonInsensitive(0.2), "real", "epsilon_insensitive"),
+    (lo.SquaredEpsilonInsensitive(0.2), "real", "squared_epsilon_insensitive"),
 ]
 
 

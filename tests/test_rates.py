@@ -143,6 +143,8 @@ BOUNDED = [
     (lo.Huber(0.5), "real"),
     (lo.LogCosh(), "real"),
     (lo.SquaredHinge(), "binary"),
+    (lo.ModifiedHuber(), "binary"),
+    (lo.SquaredEpsilonInsensitive(0.3), "real"),
     (lo.BinaryCrossEntropy(), "binary"),
     (lo.BinaryCrossEntropy(pos_weight=5.0, label_smoothing=0.1), "binary"),
     (lo.CrossEntropy(), "labels"),

@@ -20,9 +20,11 @@ from lossopt.losses import (
     Huber,
     LogCosh,
     Loss,
+    ModifiedHuber,
     MulticlassHinge,
     Poisson,
     Quantile,
+    SquaredEpsilonInsensitive,
     SquaredHinge,
     Tweedie,
 )
@@ -305,13 +307,13 @@ def _models(loss: Loss, l1: float, l2: float, n: float, k: int) -> dict[str, Arg
             if family == "binomial":
                 found["scikit-learn SGDClassifier"] = {"loss": "log_loss", "alpha": a, **mixed}
                 found["VW logistic"] = vw
-        case Hinge() | SquaredHinge() if k == 1:
-            name = "hinge" if isinstance(loss, Hinge) else "squared_hinge"
+        case Hinge() | SquaredHinge() | ModifiedHuber() if k == 1 and getattr(loss, "margin", 1) == 1:
+            name = {Hinge: "hinge", SquaredHinge: "squared_hinge", ModifiedHuber: "modified_huber"}[type(loss)]
             found["scikit-learn SGDClassifier"] = {"loss": name, "alpha": a, **mixed}
         case Huber() if k == 1:
             found["scikit-learn SGDRegressor"] = {"loss": "huber", "epsilon": loss.delta, "alpha": a, **mixed}
-        case EpsilonInsensitive() if k == 1:
-            name = "epsilon_insensitive"
+        case EpsilonInsensitive() | SquaredEpsilonInsensitive() if k == 1:
+            name = ("" if isinstance(loss, EpsilonInsensitive) else "squared_") + "epsilon_insensitive"
             found["scikit-learn SGDRegressor"] = {"loss": name, "epsilon": loss.epsilon, "alpha": a, **mixed}
         case Quantile() if k == 1 and not l2:
             found["scikit-learn QuantileRegressor"] = {"quantile": loss.q, "alpha": l1}

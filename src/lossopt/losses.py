@@ -25,9 +25,11 @@ __all__ = [
     "Huber",
     "LogCosh",
     "Loss",
+    "ModifiedHuber",
     "MulticlassHinge",
     "Poisson",
     "Quantile",
+    "SquaredEpsilonInsensitive",
     "SquaredHinge",
     "Tweedie",
 ]
@@ -658,15 +660,54 @@ class EpsilonInsensitive(_OneByOne):
         return f"max(0, |z - y| - {self.epsilon:g})"
 
 
+class SquaredEpsilonInsensitive(_OneByOne):
+    """The square of the absolute error beyond a tolerance, which is smooth.
+
+    ``value = mean max(0, |z - y| - epsilon)**2``; gradient ``2 sign(z - y) max(0, |z - y| - epsilon) / n``.
+
+    Parameters
+    ----------
+    epsilon : float
+        The error that costs nothing.
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Source: Ho and Lin 2012 (L2-loss support vector regression).
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.SquaredEpsilonInsensitive(epsilon=0.5).value_and_grad([2.0, 0.3], [0.0, 0.0])
+    (1.125, array([1.5, 0. ]))
+    """
+
+    def __init__(self, epsilon: float = 0.1, reduction: str = "mean") -> None:
+        _number(self, "epsilon", epsilon, 0, np.finfo(np.float64).max)
+        self.epsilon = epsilon
+        self._reduced(reduction, _kernels.losses.squared_pinball(epsilon))
+
+    def _formula(self) -> str:
+        return f"max(0, |z - y| - {self.epsilon:g})**2"
+
+    def _curvature(self) -> float | None:
+        return 2.0
+
+    def _second(self, z: Array, y: Array) -> Any:
+        return 2.0 * (np.abs(z - y) > self.epsilon)
+
+
 class Hinge(_OneByOne):
     """Hinge loss, of the support vector machine.
 
-    With ``t = 2 y - 1``, -1 or 1: ``value = mean max(0, 1 - t z)``; gradient ``-t / n`` where the margin ``t z`` is
-    below 1, else 0.
+    With ``t = 2 y - 1``, -1 or 1: ``value = mean max(0, margin - t z)``; gradient ``-t / n`` where ``t z`` is below
+    the margin, else 0.
 
     Parameters
     ----------
     reduction : "mean" or "sum"
+    margin : float
+        Beyond it a row costs nothing; 0 makes it the loss of the perceptron.
 
     Notes
     -----
@@ -679,12 +720,14 @@ class Hinge(_OneByOne):
     (0.25, array([-0.5,  0. ]))
     """
 
-    def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.hinge())
+    def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
+        _number(self, "margin", margin, 0, np.finfo(np.float64).max)
+        self.margin = margin
+        self._reduced(reduction, _kernels.losses.hinge(margin))
         self._direct = None
 
     def _formula(self) -> str:
-        return "max(0, 1 - t z), t = 2 y - 1"
+        return f"max(0, {self.margin:g} - t z), t = 2 y - 1"
 
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
@@ -722,6 +765,47 @@ class SquaredHinge(_OneByOne):
 
     def _second(self, z: Array, y: Array) -> Any:
         return 2.0 * ((2 * y - 1) * z < 1)
+
+    def _checked(self, name: str, y: Array) -> Array:
+        return _one_or_zero(name, y)
+
+
+class ModifiedHuber(_OneByOne):
+    """The square of the hinge loss near the margin, and what goes on straight beyond: outliers pull no harder.
+
+    With ``t = 2 y - 1``, -1 or 1: ``value = mean max(0, 1 - t z)**2`` where ``t z >= -1``, else ``-4 t z``; gradient
+    ``-2 t min(max(0, 1 - t z), 2) / n``.
+
+    Parameters
+    ----------
+    reduction : "mean" or "sum"
+
+    Notes
+    -----
+    Targets are 0 or 1, and have the prediction's shape. The score that minimizes it tells the probability of 1:
+    ``(min(max(z, -1), 1) + 1) / 2``. Source: Zhang 2004, "Solving large scale linear prediction problems using
+    stochastic gradient descent algorithms".
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.ModifiedHuber().value_and_grad([0.5, 3.0], [1, 0])
+    (6.125, array([-0.5,  2. ]))
+    """
+
+    def __init__(self, reduction: str = "mean") -> None:
+        self._reduced(reduction, _kernels.losses.modified_huber())
+        self._direct = None
+
+    def _formula(self) -> str:
+        return "max(0, 1 - t z)**2 where t z >= -1, else -4 t z, t = 2 y - 1"
+
+    def _curvature(self) -> float | None:
+        return 2.0
+
+    def _second(self, z: Array, y: Array) -> Any:
+        margin = (2 * y - 1) * z
+        return 2.0 * ((margin < 1) & (margin >= -1))
 
     def _checked(self, name: str, y: Array) -> Array:
         return _one_or_zero(name, y)
@@ -1323,12 +1407,14 @@ LOSSES: dict[str, type[Loss]] = {
     "log_cosh": LogCosh,
     "quantile": Quantile,
     "epsilon_insensitive": EpsilonInsensitive,
+    "squared_epsilon_insensitive": SquaredEpsilonInsensitive,
     "binary_cross_entropy": BinaryCrossEntropy,
     "cross_entropy": CrossEntropy,
     "focal": Focal,
     "cost_sensitive": CostSensitive,
     "hinge": Hinge,
     "squared_hinge": SquaredHinge,
+    "modified_huber": ModifiedHuber,
     "multiclass_hinge": MulticlassHinge,
     "poisson": Poisson,
     "gamma": Gamma,

@@ -263,6 +263,7 @@ class Linear(_Saved):
 
 
 _ACTIVATIONS = {
+    "identity": (_kernels.activations.identity, _kernels.activations.identity_back),
     "relu": (_kernels.activations.relu, _kernels.activations.relu_back),
     "tanh": (_kernels.activations.tanh, _kernels.activations.tanh_back),
     "sigmoid": (_kernels.activations.sigmoid, _kernels.activations.sigmoid_back),
@@ -282,7 +283,7 @@ class MLP(_Saved):
     ----------
     sizes : sequence of int
         Features, the width of each hidden layer, outputs: at least two numbers.
-    activation : "relu", "tanh" or "sigmoid"
+    activation : "relu", "tanh", "sigmoid" or "identity"
     dropout : float in [0, 1)
         How likely `forward` sets a number of a hidden layer to 0; what stays is divided by ``1 - dropout``. `predict`
         drops nothing.
@@ -385,7 +386,7 @@ class MLP(_Saved):
             if i < len(keys):
                 activate(X, bias, dropout, keys[i])
             else:
-                _kernels.activations.linear(X, bias)
+                _kernels.activations.identity(X, bias, 0.0, 0)
         return X
 
     def _forward(self, X: Array) -> Array:

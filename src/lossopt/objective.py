@@ -220,11 +220,12 @@ class Objective(Component):
             )
         self.size = self.n_outputs * (d + bool(fit_intercept))
 
-    def _under(self, penalty: Penalty) -> Objective:
+    def _under(self, penalty: Penalty | None) -> Objective:
         """The same rows and loss under another penalty; nothing is looked at again."""
-        if not isinstance(penalty, Penalty):
-            raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
-        penalty._coefficients()
+        if penalty is not None:
+            if not isinstance(penalty, Penalty):
+                raise TypeError(f"penalty must be a Penalty, got {penalty!r}")
+            penalty._coefficients()
         other = object.__new__(Objective)
         other.__dict__.update(self.__dict__, penalty=penalty)
         return other

@@ -100,7 +100,7 @@ cdef inline void forward(const activation_t* kind, const drop_t* drop, Py_ssize_
             for j in range(k):    # hot
                 z[i * k + j] += bias[j]
         row = stop
-        if activation_t is not linear_t:
+        if activation_t is not linear_t or drop_t is dropout_t:
             while at < stop * k:
                 m = min(<Py_ssize_t>BLOCK, stop * k - at)
                 if drop_t is dropout_t:
@@ -130,7 +130,7 @@ cdef inline void backward(const activation_t* kind, const drop_t* drop, Py_ssize
             at = i * k + column
             if drop_t is dropout_t:
                 draw[floating](drop, at, m, factor)
-            if activation_t is not linear_t:
+            if activation_t is not linear_t or drop_t is dropout_t:
                 for j in range(m):    # hot
                     v, u = a[at + j], g[at + j]
                     if drop_t is dropout_t:

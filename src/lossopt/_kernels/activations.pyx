@@ -18,7 +18,7 @@ cdef void forth(const activation_t* kind, Py_ssize_t n, Py_ssize_t k, const floa
     cdef dropout_t drop
     if p == 0:
         forward[activation_t, whole_t, floating](kind, NULL, n, k, bias, z)
-    elif activation_t is not linear_t:
+    else:
         drop.p, drop.key = p, key
         forward[activation_t, dropout_t, floating](kind, &drop, n, k, bias, z)
 
@@ -28,7 +28,7 @@ cdef void back(const activation_t* kind, Py_ssize_t n, Py_ssize_t k, const float
     cdef dropout_t drop
     if p == 0:
         backward[activation_t, whole_t, floating](kind, NULL, n, k, a, g, grad_bias)
-    elif activation_t is not linear_t:
+    else:
         drop.p, drop.key = p, key
         backward[activation_t, dropout_t, floating](kind, &drop, n, k, a, g, grad_bias)
 
@@ -67,13 +67,13 @@ cdef int differentiate(const activation_t* kind, a, g, grad_bias, double p, uint
     return 0
 
 
-def linear(z, bias):
-    """z += bias."""
-    activate(<const linear_t*>NULL, z, bias, 0, 0)
+def identity(z, bias, double p, uint64_t key):
+    """z becomes dropout(z + bias); p = 0: no dropout."""
+    activate(<const linear_t*>NULL, z, bias, p, key)
 
 
 def relu(z, bias, double p, uint64_t key):
-    """z becomes dropout(max(z + bias, 0)); p = 0: no dropout."""
+    """z becomes dropout(max(z + bias, 0))."""
     activate(<const relu_t*>NULL, z, bias, p, key)
 
 
@@ -87,8 +87,13 @@ def sigmoid(z, bias, double p, uint64_t key):
     activate(<const sigmoid_t*>NULL, z, bias, p, key)
 
 
+def identity_back(a, g, grad_bias, double p, uint64_t key):
+    """g, the gradient of what identity made, a, becomes that of z + bias; grad_bias gets the sums of its columns."""
+    differentiate(<const linear_t*>NULL, a, g, grad_bias, p, key)
+
+
 def relu_back(a, g, grad_bias, double p, uint64_t key):
-    """g, the gradient of what relu made, a, becomes that of z + bias; grad_bias gets the sums of its columns."""
+    """The same for relu."""
     differentiate(<const relu_t*>NULL, a, g, grad_bias, p, key)
 
 

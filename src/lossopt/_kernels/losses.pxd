@@ -46,10 +46,16 @@ cdef struct huber_t:
 cdef struct log_cosh_t:
     double unused
 
+cdef struct squared_pinball_t:
+    double epsilon
+
 cdef struct hinge_t:
-    double unused
+    double margin
 
 cdef struct squared_hinge_t:
+    double unused
+
+cdef struct modified_huber_t:
     double unused
 
 cdef struct poisson_t:
@@ -74,8 +80,10 @@ ctypedef fused loss_t:
     pinball_t
     huber_t
     log_cosh_t
+    squared_pinball_t
     hinge_t
     squared_hinge_t
+    modified_huber_t
     poisson_t
     gamma_t
     tweedie_t
@@ -149,13 +157,26 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
         value[0] = log1p[floating](p) + (zero if s < two else t)
         t = two * first / (one + q)
         gradient[0] = -t if z < y else t
-    elif loss_t is hinge_t or loss_t is squared_hinge_t:
+    elif loss_t is squared_pinball_t:
+        s = fabs[floating](z - y) - <floating>c.epsilon
+        s = zero if s < zero else s
+        value[0] = s * s
+        gradient[0] = -two * s if z < y else two * s
+    elif loss_t is hinge_t or loss_t is squared_hinge_t or loss_t is modified_huber_t:
         t = two * y - one
-        s = one - t * z
+        if loss_t is hinge_t:
+            s = <floating>c.margin - t * z
+        else:
+            s = one - t * z
         s = zero if s < zero else s
         if loss_t is squared_hinge_t:
             value[0] = s * s
             gradient[0] = -two * t * s
+        elif loss_t is modified_huber_t:
+            # with the lack held to 2: its square inside, and what goes on straight outside
+            p = two if s > two else s
+            value[0] = p * (two * s - p)
+            gradient[0] = -two * t * p
         else:
             value[0] = s
             t = zero if s == zero else -t

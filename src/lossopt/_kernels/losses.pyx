@@ -54,14 +54,26 @@ def log_cosh():
     return made(&c)
 
 
-def hinge():
+def squared_pinball(double epsilon):
+    cdef squared_pinball_t c
+    c.epsilon = epsilon
+    return made(&c)
+
+
+def hinge(double margin):
     cdef hinge_t c
-    c.unused = 0
+    c.margin = margin
     return made(&c)
 
 
 def squared_hinge():
     cdef squared_hinge_t c
+    c.unused = 0
+    return made(&c)
+
+
+def modified_huber():
+    cdef modified_huber_t c
     c.unused = 0
     return made(&c)
 

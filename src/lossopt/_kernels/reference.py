@@ -104,10 +104,18 @@ class losses:  # noqa: N801
         return rows
 
     @staticmethod
-    def hinge() -> Loss:
+    def squared_pinball(epsilon: float) -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            beyond = np.maximum(np.abs(z - y) - epsilon, 0)
+            return np.square(beyond).sum(axis=1), np.where(z < y, -2 * beyond, 2 * beyond)
+
+        return rows
+
+    @staticmethod
+    def hinge(margin: float) -> Loss:
         def rows(z: Array, y: Array) -> tuple[Array, Array]:
             t = 2 * y - 1
-            lack = np.maximum(1 - t * z, 0)
+            lack = np.maximum(margin - t * z, 0)
             return lack.sum(axis=1), np.where(lack == 0, 0, -t) + np.where(np.isnan(lack), np.nan, 0)
 
         return rows
@@ -118,6 +126,16 @@ class losses:  # noqa: N801
             t = 2 * y - 1
             lack = np.maximum(1 - t * z, 0)
             return np.square(lack).sum(axis=1), -2 * t * lack
+
+        return rows
+
+    @staticmethod
+    def modified_huber() -> Loss:
+        def rows(z: Array, y: Array) -> tuple[Array, Array]:
+            t = 2 * y - 1
+            lack = np.maximum(1 - t * z, 0)
+            inside = np.minimum(lack, 2)
+            return (inside * (2 * lack - inside)).sum(axis=1), -2 * t * inside
 
         return rows
 
@@ -385,11 +403,13 @@ class linear:  # noqa: N801
 
 # values (forward) from x, and gradient (back) from the value a and the value's gradient g
 _FORTH: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda x: x,
     "relu": lambda x: np.where(x < 0, 0, x),
     "tanh": np.tanh,
     "sigmoid": lambda x: np.where(x < 0, e := _exp(-np.abs(x)), 1) / (1 + e),
 }
 _BACK: dict[str, Callable[[Array, Array], Array]] = {
+    "identity": lambda a, g: g,
     "relu": lambda a, g: np.where(a <= 0, 0, g),
     "tanh": lambda a, g: g * (1 - a * a),
     "sigmoid": lambda a, g: g * (a * (1 - a)),
@@ -429,8 +449,8 @@ class activations:  # noqa: N801
             activations.column_sums(g, grad_bias)
 
     @staticmethod
-    def linear(z: Array, bias: Array) -> None:
-        z += bias
+    def identity(z: Array, bias: Array, p: float, key: int) -> None:
+        activations._forward("identity", z, bias, p, key)
 
     @staticmethod
     def relu(z: Array, bias: Array, p: float, key: int) -> None:
@@ -443,6 +463,10 @@ class activations:  # noqa: N801
     @staticmethod
     def sigmoid(z: Array, bias: Array, p: float, key: int) -> None:
         activations._forward("sigmoid", z, bias, p, key)
+
+    @staticmethod
+    def identity_back(a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:
+        activations._backward("identity", a, g, grad_bias, p, key)
 
     @staticmethod
     def relu_back(a: Array, g: Array, grad_bias: Array, p: float, key: int) -> None:

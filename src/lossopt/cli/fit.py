@@ -27,9 +27,10 @@ Array = NDArray[Any]
 # the losses of each task, the first one where none is said
 LOSSES = {
     "regression": (
-        "mse", "mae", "huber", "log_cosh", "quantile", "epsilon_insensitive", "poisson", "gamma", "tweedie",
+        "mse", "mae", "huber", "log_cosh", "quantile", "epsilon_insensitive", "squared_epsilon_insensitive", "poisson",
+        "gamma", "tweedie",
     ),
-    "binary": ("binary_cross_entropy", "focal", "hinge", "squared_hinge"),
+    "binary": ("binary_cross_entropy", "focal", "hinge", "squared_hinge", "modified_huber"),
     "multiclass": ("cross_entropy", "focal", "multiclass_hinge"),
 }  # fmt: skip
 # whose score is the logarithm of the mean
