@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Any
 
 import numpy as np
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -14,6 +18,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from lossopt.objective import Objective
+from lossopt.runtime import get_num_threads, set_num_threads
 from lossopt.solvers import Result, solve
 
 Array = NDArray[Any]
@@ -57,10 +62,35 @@ def warn(estimator: Any, message: str) -> None:
     warnings.warn(f"{type(estimator).__name__}: {message}", ConvergenceWarning, stacklevel=4)
 
 
-def weights(sample_weight: Any, X: Any) -> Array | None:
-    """What each row weighs; None: 1."""
-    made: Array | None = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
+def weights(sample_weight: Any, X: Any, later: bool = False) -> Array | None:
+    """What each row weighs; None: 1. later: whoever asks looks for weights that are all zero."""
+    made: Array | None = None
+    if sample_weight is not None:
+        made = _check_sample_weight(sample_weight, X, dtype=X.dtype, allow_all_zero_weights=later)
     return made
+
+
+_LOCK = Lock()
+_before: list[int] = []  # how many threads there were when each running fit with n_jobs began
+
+
+@contextmanager
+def jobs(n_jobs: int | None) -> Iterator[None]:
+    """As many threads as n_jobs says, all processors for -1; None: as many as there are."""
+    if n_jobs is None:
+        yield
+        return
+    with _LOCK:
+        _before.append(get_num_threads())
+        set_num_threads(effective_n_jobs(n_jobs))
+    try:
+        yield
+    finally:
+        with _LOCK:
+            # fits of several threads may end in any order: the last one puts back what the first one found
+            before = _before.pop() if len(_before) == 1 else _before.pop(1)
+            if not _before:
+                set_num_threads(before)
 
 
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
@@ -163,9 +193,11 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
             name = type(self).__name__
             raise ValueError(f"{name} needs samples of at least 2 classes; there is one class, {self.classes_[0]!r}")
 
-    def _weighed(self, class_weight: Any, sample_weight: Any, X: Any, y: Array, labels: Array) -> Array | None:
+    def _weighed(
+        self, class_weight: Any, sample_weight: Any, X: Any, y: Array, labels: Array, later: bool = False
+    ) -> Array | None:
         """What rows weigh with their class."""
-        weight = weights(sample_weight, X)
+        weight = weights(sample_weight, X, later)
         if class_weight is None:
             return weight
         each = compute_class_weight(class_weight, classes=self.classes_, y=y, sample_weight=weight)

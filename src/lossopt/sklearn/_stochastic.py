@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 
 from lossopt.averages import Polyak
@@ -154,6 +154,7 @@ class Stochastic(Estimator):
         score: Callable[[], float] | None,
         patience: int,
         epochs: int,
+        partial: bool,
         unit: str = "step",
         also: tuple[Callback, ...] = (),
     ) -> Watch:
@@ -195,18 +196,18 @@ class Stochastic(Estimator):
                 self,
                 f"the loss grew from {watch.losses[0]:.3g} to {watch.losses[-1]:.3g}; scale X, or shorten the steps",
             )
-        elif epochs > 1 and self.tol is not None and tol > -np.inf and not watch.stalled:
+        elif not partial and self.tol is not None and tol > -np.inf and not watch.stalled:
             warn(self, f"the loss still improves after max_iter={epochs} epochs; raise max_iter to go on")
         return watch
 
-    def _held_back(self, X: Any, y: Array, weight: Array | None, classes: Array | None, seed: int) -> tuple[Any, ...]:
+    def _held_back(self, X: Any, y: Array, weight: Array | None, classes: Array | None) -> tuple[Any, ...]:
         """Rows to train on and rows to look at: X, y, weight of each."""
         if not self.early_stopping:
             return X, y, weight, None, None, None
+        kind = ShuffleSplit if classes is None else StratifiedShuffleSplit
+        folds = kind(test_size=self.validation_fraction, random_state=self.random_state)
         try:
-            rows, held = train_test_split(
-                np.arange(len(y)), test_size=self.validation_fraction, random_state=seed, stratify=classes
-            )
+            rows, held = (np.sort(part) for part in next(folds.split(np.zeros((len(y), 1)), classes)))
         except ValueError as error:
             raise ValueError(f"{type(self).__name__}: early_stopping: {error}") from None
         own, other = (None, None) if weight is None else (weight[rows], weight[held])

@@ -11,7 +11,19 @@ from lossopt import penalties
 from lossopt.losses import BinaryCrossEntropy, CrossEntropy, Loss
 from lossopt.objective import Objective
 from lossopt.penalties import Penalty
-from lossopt.sklearn._base import Array, Classifier, Linear, Thinned, count, number, one_of, refuse, softmax_logs
+from lossopt.sklearn._base import (
+    Array,
+    Classifier,
+    Linear,
+    Thinned,
+    count,
+    jobs,
+    number,
+    one_of,
+    refuse,
+    softmax_logs,
+    warn,
+)
 
 
 class Logistic(Classifier, Linear):
@@ -25,15 +37,48 @@ class Logistic(Classifier, Linear):
     _METHODS: ClassVar[dict[str, str]] = {
         "auto": "auto",
         "lbfgs": "lbfgs",
+        "newton-cg": "newton-cg",
         "newton-cholesky": "newton",
-        "saga": "fista",
     }
 
     def _way(self) -> tuple[str, float, int]:
         """How, to which tolerance, in how many iterations."""
-        refuse(self, dual=False, intercept_scaling=1, verbose=0, n_jobs=None)
+        refuse(self, dual=False, intercept_scaling=1, verbose=0)
+        if self.solver in ("liblinear", "sag", "saga"):
+            raise ValueError(
+                f"{type(self).__name__}: solver={self.solver!r} is a method that is not here; 'auto' goes to the same "
+                "minimum, with L1 too"
+            )
         method = self._METHODS[one_of(self, "solver", self._METHODS)]
         return method, max(number(self, "tol", 0) * 1e-2, 1e-12), count(self, "max_iter")
+
+    def _minimum(
+        self, objective: Objective, penalty: Penalty | None, method: str, tol: float, most: int, start: Array | None
+    ) -> tuple[Array, int]:
+        """Where it is, and how many iterations that took."""
+        whole = objective._under(penalty)
+        if method != "newton-cg":
+            result = self._solved(whole, method, tol, most, start, relative=False)
+            return result.w, result.n_iter
+        if penalty is not None and penalty._coefficients()[0]:
+            raise ValueError(f"{type(self).__name__}: solver='newton-cg' is for L2 alone: take 'auto'")
+        from scipy.optimize import minimize
+
+        began = objective.zeros() if start is None else start
+        options = {"maxiter": most, "xtol": 1e-12}
+        found = minimize(
+            whole.value_and_grad,
+            began.astype(np.float64),
+            jac=True,
+            hessp=whole.hessp,
+            method="Newton-CG",
+            options=options,
+            callback=_until(whole, tol),
+        )
+        w = found.x.astype(began.dtype)
+        if np.abs(whole.value_and_grad(w)[1]).max(initial=0) > max(tol, 1e-6 if w.dtype == np.float32 else 0):
+            warn(self, f"newton-cg: {found.message}")
+        return w, int(found.nit)
 
     def _penalized(self, C: Any, l1_ratio: Any, mass: float) -> Penalty | None:
         name = type(self).__name__
@@ -74,6 +119,16 @@ class Logistic(Classifier, Linear):
         return softmax_logs(z)
 
 
+def _until(objective: Objective, tol: float) -> Any:
+    """A callback that ends a search of scipy's at a gradient of this size."""
+
+    def seen(intermediate_result: Any) -> None:
+        if np.abs(objective.value_and_grad(intermediate_result.x)[1]).max(initial=0) <= tol:
+            raise StopIteration
+
+    return seen
+
+
 @final
 class LogisticRegression(Logistic, Thinned):
     """Logistic regression: minimizes ``C * sum of losses + (1 - l1_ratio) sum w**2 / 2 + l1_ratio sum |w|``.
@@ -85,9 +140,9 @@ class LogisticRegression(Logistic, Thinned):
     penalty, C, l1_ratio, dual, tol, fit_intercept, intercept_scaling, class_weight, random_state, solver, max_iter, \
 verbose, warm_start, n_jobs
         As scikit-learn's. ``penalty`` is as it was before it was deprecated: "l2", "l1", "elasticnet" or None, and says
-        what l1_ratio does not. ``solver`` is "auto", "lbfgs", "newton-cholesky" (Newton's method), or "saga" (another
-        method of the first order there, accelerated proximal gradient here). ``dual``, ``intercept_scaling``,
-        ``verbose`` and ``n_jobs`` have their defaults only.
+        what l1_ratio does not. ``solver`` is "auto", "lbfgs", "newton-cholesky" (Newton's method) or "newton-cg":
+        neither liblinear nor a stochastic average gradient is here, and "auto" takes L1. ``n_jobs`` threads, where it
+        is given. ``dual``, ``intercept_scaling`` and ``verbose`` have their defaults only.
 
     Attributes
     ----------
@@ -150,13 +205,14 @@ verbose, warm_start, n_jobs
         self
         """
         method, tol, most = self._way()
-        X, y, labels = self._labelled(X, y)
-        objective, mass = self._objective(X, labels, self._weighed(self.class_weight, sample_weight, X, y, labels))
-        penalty = self._penalized(self.C, self.l1_ratio, mass)
-        start = None
-        if self.warm_start and getattr(self, "coef_", np.zeros(0)).shape == (objective.n_outputs, X.shape[1]):
-            start = np.concatenate([self.coef_.ravel(), self.intercept_ if self.fit_intercept else []])
-        result = self._solved(objective._under(penalty), method, tol, most, start, relative=False)
-        self._take(objective, result.w)
-        self.n_iter_ = np.array([result.n_iter], dtype=np.int32)
+        with jobs(self.n_jobs):
+            X, y, labels = self._labelled(X, y)
+            objective, mass = self._objective(X, labels, self._weighed(self.class_weight, sample_weight, X, y, labels))
+            penalty = self._penalized(self.C, self.l1_ratio, mass)
+            start = None
+            if self.warm_start and getattr(self, "coef_", np.zeros(0)).shape == (objective.n_outputs, X.shape[1]):
+                start = np.concatenate([self.coef_.ravel(), self.intercept_ if self.fit_intercept else []])
+            w, n = self._minimum(objective, penalty, method, tol, most, start)
+            self._take(objective, w)
+            self.n_iter_ = np.array([n], dtype=np.int32)
         return self

@@ -18,9 +18,9 @@ from sklearn.utils.validation import column_or_1d
 from lossopt.losses import MSE
 from lossopt.objective import Objective
 from lossopt.penalties import L2, Penalty
-from lossopt.sklearn._base import Array, Estimator, Linear, count, number, refuse, weights
+from lossopt.sklearn._base import Array, Estimator, Linear, count, jobs, number, weights
 from lossopt.sklearn.classification import Logistic, LogisticRegression
-from lossopt.sklearn.regression import ElasticNet, Lasso, Ridge, elastic
+from lossopt.sklearn.regression import Centered, ElasticNet, Lasso, Ridge, elastic, settled
 from lossopt.solvers import solve_path
 
 
@@ -76,12 +76,15 @@ def _part(values: dict[str, Any], rows: Array) -> dict[str, Any]:
     return {name: np.asarray(x)[rows] for name, x in values.items()}
 
 
-def _strength(ratio: float, alpha: float) -> Penalty:
-    return elastic(alpha, ratio) or L2(0.0)
+def _strength(ratio: float, positive: bool, alpha: float) -> Penalty:
+    return elastic(alpha, ratio, positive) or L2(0.0)
 
 
 class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
     """Strengths of an L1 penalty, by the squared error of rows held back."""
+
+    positive: bool
+    n_jobs: Any
 
     eps: float
     alphas: Any
@@ -138,35 +141,42 @@ class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
         -------
         self
         """
-        refuse(self, positive=False, selection="cyclic", n_jobs=None)
+        settled(self)
         ratios = self._ratios()
         tol, most = max(number(self, "tol", 0) * 1e-2, 1e-12), count(self, "max_iter")
         X, y = self._rows(X, y, multi_output=True, y_numeric=True)
         if y.ndim == 2 and y.shape[1] > 1:
             raise ValueError(f"{type(self).__name__}: y must have one column, got {y.shape}")
         y = np.asarray(column_or_1d(y, warn=True), X.dtype)
-        weight = weights(sample_weight, X)
-        folds, _ = self._split(X, y, False, sample_weight, params)
-        bias = bool(self.fit_intercept)
-        whole = Objective(X, y, MSE(), None, weight, bias)
-        grids = [self._strengths(whole, y, weight, ratio) for ratio in ratios]
-        errors = np.empty((len(ratios), len(folds), len(grids[0])))
-        for f, (train, test) in enumerate(folds):
-            own, other = (None, None) if weight is None else (weight[train], weight[test])
-            objective = Objective(X[train], y[train], MSE(), None, own, bias)
-            looked_at = Objective(X[test], y[test], MSE(), None, other, bias)
-            unit = float(np.abs(objective.data_value_and_grad(objective.zeros())[1]).max(initial=0)) or 1.0
-            for r, (ratio, alphas) in enumerate(zip(ratios, grids, strict=True)):
-                path = solve_path(objective, partial(_strength, ratio), alphas.tolist(), tol=tol * unit, max_iter=most)
-                errors[r, f] = [looked_at(result.w) for result in path]
-        mean = errors.mean(axis=1)
-        best = np.unravel_index(np.argmin(mean), mean.shape)
-        self.alpha_, self.l1_ratio_ = grids[best[0]][best[1]], ratios[best[0]]
-        self.alphas_ = (
-            grids[0] if len(ratios) == 1 or not isinstance(self.alphas, (int, np.integer)) else np.array(grids)
-        )
-        self.mse_path_ = np.squeeze(np.moveaxis(errors, 2, 1))
-        model = self._refitted(self.alpha_, self.l1_ratio_).fit(X, y, sample_weight=weight)
+        with jobs(self.n_jobs):
+            weight = weights(sample_weight, X)
+            folds, _ = self._split(X, y, False, sample_weight, params)
+            bias = bool(self.fit_intercept)
+            whole = Objective(X, y, MSE(), None, weight, bias)
+            grids = [self._strengths(whole, y, weight, ratio) for ratio in ratios]
+            errors = np.empty((len(ratios), len(folds), len(grids[0])))
+            for f, (train, test) in enumerate(folds):
+                own, other = (None, None) if weight is None else (weight[train], weight[test])
+                objective = Objective(X[train], y[train], MSE(), None, own, bias)
+                looked_at = Objective(X[test], y[test], MSE(), None, other, bias)
+                unit = float(np.abs(objective.data_value_and_grad(objective.zeros())[1]).max(initial=0)) or 1.0
+                for r, (ratio, alphas) in enumerate(zip(ratios, grids, strict=True)):
+                    path = solve_path(
+                        objective,
+                        partial(_strength, ratio, bool(self.positive)),
+                        alphas.tolist(),
+                        tol=tol * unit,
+                        max_iter=most,
+                    )
+                    errors[r, f] = [looked_at(result.w) for result in path]
+            mean = errors.mean(axis=1)
+            best = np.unravel_index(np.argmin(mean), mean.shape)
+            self.alpha_, self.l1_ratio_ = grids[best[0]][best[1]], ratios[best[0]]
+            self.alphas_ = (
+                grids[0] if len(ratios) == 1 or not isinstance(self.alphas, (int, np.integer)) else np.array(grids)
+            )
+            self.mse_path_ = np.squeeze(np.moveaxis(errors, 2, 1))
+            model = self._refitted(self.alpha_, self.l1_ratio_).fit(X, y, sample_weight=weight)
         self.coef_, self.intercept_ = model.coef_, model.intercept_
         self.dual_gap_, self.n_iter_ = model.dual_gap_, model.n_iter_
         return self
@@ -194,8 +204,8 @@ class ElasticNetCV(_PathCV):
     l1_ratio : float or sequence of float
     eps, alphas, fit_intercept, precompute, max_iter, tol, cv, copy_X, verbose, n_jobs, positive, random_state, \
 selection
-        As scikit-learn's; ``precompute`` changes nothing (solvers choose), ``positive`` must be False, ``selection``
-        "cyclic", ``n_jobs`` None: `lossopt.set_num_threads` sets the threads.
+        As scikit-learn's; ``precompute`` as for ElasticNet, ``selection`` "cyclic", ``n_jobs`` threads, where it is
+        given.
 
     Attributes
     ----------
@@ -251,7 +261,14 @@ selection
         return [float(x) for x in ratios]
 
     def _refitted(self, alpha: float, ratio: float) -> ElasticNet:
-        return ElasticNet(alpha, l1_ratio=ratio, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol)
+        return ElasticNet(
+            alpha,
+            l1_ratio=ratio,
+            fit_intercept=self.fit_intercept,
+            max_iter=self.max_iter,
+            tol=self.tol,
+            positive=self.positive,
+        )
 
 
 @final
@@ -312,7 +329,9 @@ selection
         return [1.0]
 
     def _refitted(self, alpha: float, ratio: float) -> Lasso:
-        return Lasso(alpha, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol)
+        return Lasso(
+            alpha, fit_intercept=self.fit_intercept, max_iter=self.max_iter, tol=self.tol, positive=self.positive
+        )
 
 
 class _Given(BaseEstimator):  # type: ignore[misc]
@@ -416,15 +435,11 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, _Folded, Linear):  # type: ignor
     def _leaving_one_out(
         self, X: Any, y: Array, weight: Array | None, alphas: Array, sample_weight: Any, params: dict[str, Any]
     ) -> None:
-        """With rows times the root of their weights, U diag(s) V' of the centred X: row i's error over 1 - h_ii."""
+        """With U diag(s) V' of the centred rows: row i's error, fitted with it, over 1 - h_ii."""
         n, d = X.shape
-        w = np.ones(n) if weight is None else np.asarray(weight, np.float64)
         targets = np.asarray(y, np.float64).reshape(n, -1)
-        share = w / w.sum() if self.fit_intercept and w.sum() else np.zeros(n)
-        middle, center, root = X.T @ share, share @ targets, np.sqrt(w)[:, None]
-        goal = root * (targets - center)
-
-        rows = root * (np.asarray(X.toarray() if hasattr(X, "toarray") else X, np.float64) - middle)
+        of = Centered(X, targets, weight, bool(self.fit_intercept))
+        goal, rows, w = of.targets, of.dense(), of.weight
         if self.gcv_mode == "svd":
             U, s, Vt = np.linalg.svd(rows, full_matrices=False)
             kept = s > s.max(initial=0) * np.finfo(np.float64).eps
@@ -438,14 +453,14 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, _Folded, Linear):  # type: ignor
         told = []
         for alpha in alphas:
             gain = s**2 / (s**2 + alpha)
-            left = 1 - leverage @ gain - (share if self.fit_intercept else 0)
+            left = 1 - leverage @ gain - of.share
             with np.errstate(divide="ignore", invalid="ignore"):
-                error = (goal - U @ (gain[:, None] * along)) / root / left[:, None]
+                error = (goal - U @ (gain[:, None] * along)) / of.root / left[:, None]
             # a row of weight 0 is no row, and one that alone decides has no error to tell
             error = np.where(np.isfinite(error), error, 0.0)
-            told.append(error**2 if self.scoring is None else targets - error)
+            told.append(w[:, None] * error**2 if self.scoring is None else targets - error)
         if self.scoring is None:
-            scores = np.array([-np.average(x, axis=0, weights=w) for x in told])
+            scores = np.array([-x.mean(axis=0) for x in told])
             scores = scores if self.alpha_per_target else scores.mean(axis=1, keepdims=True)
         else:
             given = {} if sample_weight is None else {"sample_weight": w}
@@ -462,8 +477,9 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, _Folded, Linear):  # type: ignor
             )
         best = scores.argmax(axis=0)
         chosen = alphas[best]
-        self.coef_ = (V @ (along * s[:, None] / (s[:, None] ** 2 + chosen))).T.astype(X.dtype)
-        self.intercept_ = (center - self.coef_ @ middle).astype(X.dtype) if self.fit_intercept else 0.0
+        coef = (V @ (along * s[:, None] / (s[:, None] ** 2 + chosen))).T
+        self.coef_ = coef.astype(X.dtype)
+        self.intercept_ = of.intercept(coef).astype(X.dtype) if self.fit_intercept else 0.0
         if y.ndim == 1 or y.shape[1] == 1:
             self.coef_ = self.coef_[0]
             if y.ndim == 1 and self.fit_intercept:
@@ -604,37 +620,37 @@ feature_names_in_
         for C in Cs:
             for ratio in ratios:
                 self._penalized(C, ratio, 1.0)
-        X, y, labels = self._labelled(X, y)
-        weight = self._weighed(self.class_weight, sample_weight, X, y, labels)
-        folds, given = self._split(X, y, True, weights(sample_weight, X), params)
-        scorer = self._informed()
-        scores = np.empty((len(folds), len(ratios), len(Cs)))
-        rounds = np.empty(scores.shape, np.int32)
-        objective, mass = self._objective(X, labels, weight)
-        paths = np.empty((*scores.shape, objective.zeros().size))
-        shown = LogisticRegression(fit_intercept=self.fit_intercept)
-        shown.classes_, shown.n_features_in_ = self.classes_, X.shape[1]
-        for f, (train, test) in enumerate(folds):
-            part, part_mass = self._objective(X[train], labels[train], None if weight is None else weight[train])
-            for r, ratio in enumerate(ratios):
-                start = None
-                for c in np.argsort(Cs):
-                    penalty = self._penalized(Cs[c], ratio, part_mass)
-                    result = self._solved(part._under(penalty), method, tol, most, start, relative=False)
-                    start = paths[f, r, c] = result.w
-                    rounds[f, r, c] = result.n_iter
-                    shown._take(part, result.w)
-                    scores[f, r, c] = scorer(shown, X[test], y[test], **_part(given, test))
-        if self.refit:
-            r, c = np.unravel_index(scores.sum(axis=0).argmax(), scores.shape[1:])
-            chosen, ratio = Cs[c], ratios[r]
-            penalty = self._penalized(chosen, ratio, mass)
-            start = paths[:, r, c].mean(axis=0).astype(X.dtype)
-            w = self._solved(objective._under(penalty), method, tol, most, start, relative=False).w
-        else:
-            each = [np.unravel_index(x.argmax(), x.shape) for x in scores]
-            w = np.mean([paths[f, r, c] for f, (r, c) in enumerate(each)], axis=0).astype(X.dtype)
-            chosen, ratio = (np.mean([of[i[at]] for i in each]) for of, at in ((Cs, 1), (np.array(ratios), 0)))
+        with jobs(self.n_jobs):
+            X, y, labels = self._labelled(X, y)
+            weight = self._weighed(self.class_weight, sample_weight, X, y, labels)
+            folds, given = self._split(X, y, True, weights(sample_weight, X), params)
+            scorer = self._informed()
+            scores = np.empty((len(folds), len(ratios), len(Cs)))
+            rounds = np.empty(scores.shape, np.int32)
+            objective, mass = self._objective(X, labels, weight)
+            paths = np.empty((*scores.shape, objective.zeros().size))
+            shown = LogisticRegression(fit_intercept=self.fit_intercept)
+            shown.classes_, shown.n_features_in_ = self.classes_, X.shape[1]
+            for f, (train, test) in enumerate(folds):
+                part, part_mass = self._objective(X[train], labels[train], None if weight is None else weight[train])
+                for r, ratio in enumerate(ratios):
+                    start = None
+                    for c in np.argsort(Cs):
+                        penalty = self._penalized(Cs[c], ratio, part_mass)
+                        start, rounds[f, r, c] = self._minimum(part, penalty, method, tol, most, start)
+                        paths[f, r, c] = start
+                        shown._take(part, start)
+                        scores[f, r, c] = scorer(shown, X[test], y[test], **_part(given, test))
+            if self.refit:
+                r, c = np.unravel_index(scores.sum(axis=0).argmax(), scores.shape[1:])
+                chosen, ratio = Cs[c], ratios[r]
+                penalty = self._penalized(chosen, ratio, mass)
+                start = paths[:, r, c].mean(axis=0).astype(X.dtype)
+                w, _ = self._minimum(objective, penalty, method, tol, most, start)
+            else:
+                each = [np.unravel_index(x.argmax(), x.shape) for x in scores]
+                w = np.mean([paths[f, r, c] for f, (r, c) in enumerate(each)], axis=0).astype(X.dtype)
+                chosen, ratio = (np.mean([of[i[at]] for i in each]) for of, at in ((Cs, 1), (np.array(ratios), 0)))
         self._take(objective, w)
         self.Cs_, self.l1_ratios_ = Cs, np.array([None] if self.l1_ratios is None else ratios)
         k = objective.n_outputs

@@ -30,10 +30,11 @@ from lossopt.losses import (
 from lossopt.optimizers import SGD, Optimizer
 from lossopt.penalties import Penalty
 from lossopt.schedules import InverseTime, Schedule
-from lossopt.sklearn._base import Array, Classifier, Thinned, count, number, one_of, refuse, softmax_logs, weights
+from lossopt.sklearn._base import Array, Classifier, Thinned, count, jobs, number, one_of, softmax_logs, weights
 from lossopt.sklearn._stochastic import Averaging, Course, Stochastic, renewed
 
-# at its kink a perceptron's gradient is not zero: weights of zero begin to move
+# scikit-learn's; and at its kink a perceptron's gradient is not zero: weights of zero begin to move
+_EPSILON = 0.1
 _PERCEPTRON = float(np.finfo(np.float32).tiny)
 
 
@@ -51,13 +52,12 @@ class _Descent(Stochastic, Thinned):
     fit_intercept: bool
     warm_start: bool
 
-    _REGRESSION: ClassVar[tuple[str, ...]] = (
-        "squared_error",
-        "huber",
-        "epsilon_insensitive",
-        "squared_epsilon_insensitive",
-    )
-    _LOSSES: ClassVar[tuple[str, ...]] = _REGRESSION
+    loss_functions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "squared_error": (MSE,),
+        "huber": (Huber, _EPSILON),
+        "epsilon_insensitive": (EpsilonInsensitive, _EPSILON),
+        "squared_epsilon_insensitive": (SquaredEpsilonInsensitive, _EPSILON),
+    }
     _RATES: ClassVar[tuple[str, ...]] = ("constant", "optimal", "invscaling", "adaptive")
 
     def _loss(self) -> tuple[Loss, float]:
@@ -66,23 +66,10 @@ class _Descent(Stochastic, Thinned):
             if "reduction" not in self.loss._arguments():
                 raise ValueError(f"{type(self).__name__}: loss must be one of lossopt's own, got {self.loss!r}")
             return renewed(self.loss, reduction="mean"), 1.0
-        name = one_of(self, "loss", self._LOSSES)
-        if name in ("huber", "epsilon_insensitive", "squared_epsilon_insensitive"):
-            kinds: tuple[Any, ...] = (Huber, EpsilonInsensitive, SquaredEpsilonInsensitive)
-            kind = dict(zip(self._REGRESSION[1:], kinds, strict=True))[name]
+        kind, *numbers = self.loss_functions[one_of(self, "loss", self.loss_functions)]
+        if numbers == [_EPSILON]:
             return kind(number(self, "epsilon", 0)), 1.0
-        if name == "squared_error":
-            return MSE(), 0.5
-        if name == "perceptron":
-            return Hinge(margin=_PERCEPTRON), 1.0
-        named = {
-            "hinge": Hinge,
-            "log_loss": BinaryCrossEntropy,
-            "modified_huber": ModifiedHuber,
-            "squared_hinge": SquaredHinge,
-            "cross_entropy": CrossEntropy,
-        }
-        return named[name](), 1.0
+        return kind(**({"margin": numbers[0]} if numbers else {})), 0.5 if kind is MSE else 1.0
 
     def _penalized(self) -> Penalty | None:
         one_of(self, "penalty", ("l2", "l1", "elasticnet", None))
@@ -91,6 +78,8 @@ class _Descent(Stochastic, Thinned):
             return None
         ratio = {"l2": 0.0, "l1": 1.0, "elasticnet": self.l1_ratio}[self.penalty]
         if self.penalty == "elasticnet":
+            if self.l1_ratio is None:
+                raise ValueError(f"{type(self).__name__}: l1_ratio must be set when penalty is 'elasticnet'")
             ratio = number(self, "l1_ratio", 0, 1)
         l1, l2 = alpha * ratio, alpha * (1 - ratio) / 2
         return penalties.ElasticNet(l1 + l2, l1 / (l1 + l2)) if l1 else penalties.L2(l2)
@@ -120,7 +109,6 @@ class _Descent(Stochastic, Thinned):
 
     def _prepared(self) -> tuple[Loss, float, Penalty | None]:
         """Everything that can be refused before rows are looked at."""
-        refuse(self, **({"n_jobs": None} if hasattr(self, "n_jobs") else {}))
         self._checked()
         count(self, "batch_size")
         count(self, "n_iter_no_change")
@@ -137,10 +125,11 @@ class _Descent(Stochastic, Thinned):
         outputs: int,
         epochs: int,
         start: tuple[Any, Any] | None,
-        going_on: bool,
+        partial: bool,
     ) -> None:
         """Some epochs, of a new course or of the one before."""
         loss, scale, penalty = self._prepared()
+        going_on = partial and hasattr(self, "_course")
         if not going_on:
             model = models.Linear(X.shape[1], outputs, X.dtype)
             for x in model.params.values():
@@ -153,7 +142,7 @@ class _Descent(Stochastic, Thinned):
             self._average = Polyak()
             self.t_ = 1.0
         course = self._course
-        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, labels, course.seed)
+        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, labels)
 
         def score() -> float:
             self._take(course.model.params["weight"], course.model.params["bias"])
@@ -174,6 +163,7 @@ class _Descent(Stochastic, Thinned):
             score if self.early_stopping else None,
             int(self.n_iter_no_change),
             epochs,
+            partial,
             also=also,
         )
         self.n_iter_ = len(watch.losses)
@@ -209,7 +199,7 @@ class _Descent(Stochastic, Thinned):
 def _set(name: str, into: Array, value: Any) -> None:
     if value is None:
         return
-    given = np.asarray(value)
+    given = np.atleast_1d(value)
     if given.size != into.size or given.shape[-1:] != into.shape[-1:]:
         what = {"coef_init": "Provided coef_init", "intercept_init": "Provided intercept_init"}[name]
         raise ValueError(f"{what} does not match dataset: it must have shape {into.shape}, got {given.shape}")
@@ -310,10 +300,11 @@ eta0, power_t, early_stopping, validation_fraction, n_iter_no_change, warm_start
     def _score(self, X: Any, y: Array, weight: Array | None) -> float:
         return float(r2_score(y, self._raw(X), sample_weight=weight))
 
-    def _go(self, X: Any, y: Any, sample_weight: Any, epochs: int, start: Any, going_on: bool) -> SGDRegressor:
+    def _go(self, X: Any, y: Any, sample_weight: Any, epochs: int, start: Any, partial: bool) -> SGDRegressor:
         self._prepared()
-        X, y = self._rows(X, y, multi_output=False, y_numeric=True, reset=not going_on)
-        self._descended(X, np.asarray(y, X.dtype), weights(sample_weight, X), None, 1, epochs, start, going_on)
+        X, y = self._rows(X, y, multi_output=False, y_numeric=True, reset=not (partial and hasattr(self, "_course")))
+        weight = weights(sample_weight, X, bool(self.early_stopping))
+        self._descended(X, np.asarray(y, X.dtype), weight, None, 1, epochs, start, partial)
         return self
 
     def fit(
@@ -349,8 +340,8 @@ eta0, power_t, early_stopping, validation_fraction, n_iter_no_change, warm_start
         self
         """
         if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        return self._go(X, y, sample_weight, 1, None, hasattr(self, "_course"))
+            raise ValueError("early_stopping should be False with partial_fit")
+        return self._go(X, y, sample_weight, 1, None, True)
 
     def predict(self, X: Any) -> Array:
         """Predictions.
@@ -390,8 +381,8 @@ class SGDClassifier(Classifier, _Descent):
     penalty, alpha, l1_ratio, fit_intercept, max_iter, tol, shuffle, verbose, epsilon, n_jobs, random_state, \
 learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_change, class_weight, warm_start, average
         As scikit-learn's; ``learning_rate`` is "constant", "optimal", "invscaling" or "adaptive", and its t counts
-        updates; ``n_jobs`` must be None. A class's weight is that of its rows, for all classes' scores. ``average``
-        takes the interpreter for each update, which is slow.
+        updates; ``n_jobs`` threads, where it is given. A class's weight is that of its rows, for all classes' scores.
+        ``average`` takes the interpreter for each update, which is slow.
     batch_size : int
         Rows an update.
     optimizer : Optimizer, optional
@@ -414,15 +405,15 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
     (True, array([[1., 0., 0.]]))
     """
 
-    _LOSSES: ClassVar[tuple[str, ...]] = (
-        "hinge",
-        "log_loss",
-        "modified_huber",
-        "squared_hinge",
-        "perceptron",
-        "cross_entropy",
-        *_Descent._REGRESSION,
-    )
+    loss_functions: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "hinge": (Hinge, 1.0),
+        "log_loss": (BinaryCrossEntropy,),
+        "modified_huber": (ModifiedHuber,),
+        "squared_hinge": (SquaredHinge,),
+        "perceptron": (Hinge, _PERCEPTRON),
+        "cross_entropy": (CrossEntropy,),
+        **_Descent.loss_functions,
+    }
 
     def __init__(
         self,
@@ -489,7 +480,7 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
         needed = loss._outputs(labels) if isinstance(loss, _OfClasses) else k
         if isinstance(loss, _OfClasses) or (k > 2 and not isinstance(loss, _OneByOne)):
             return labels.astype(np.int64), max(needed, k)
-        if isinstance(self.loss, str) and self.loss in self._REGRESSION:
+        if isinstance(self.loss, str) and self.loss in _Descent.loss_functions:
             low, high = -1.0, 1.0
         else:
             low, high = 0.0, 1.0
@@ -520,10 +511,10 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
         return float(accuracy_score(classes, self._decided(self._flat(self._raw(X))), sample_weight=weight))
 
     def _go(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any, epochs: int, start: Any, going_on: bool
+        self, X: Any, y: Any, sample_weight: Any, classes: Any, epochs: int, start: Any, partial: bool, known: bool
     ) -> SGDClassifier:
         self._prepared()
-        X, y = self._rows(X, y, multi_output=False, y_numeric=False, reset=not going_on)
+        X, y = self._rows(X, y, multi_output=False, y_numeric=False, reset=not known)
         check_classification_targets(y)
         if classes is None:
             labels = self._classed(y)
@@ -534,9 +525,10 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
             if not np.array_equal(self.classes_[found], y):
                 odd = y[self.classes_[found] != y][0]
                 raise ValueError(f"SGDClassifier: y has the class {odd!r}, which classes do not have")
-        weight = self._weighed(self.class_weight, sample_weight, X, y, labels)
+        weight = self._weighed(self.class_weight, sample_weight, X, y, labels, bool(self.early_stopping))
         goals, outputs = self._goals(labels, X.dtype)
-        self._descended(X, goals, weight, labels, outputs, epochs, start, going_on)
+        with jobs(self.n_jobs):
+            self._descended(X, goals, weight, labels, outputs, epochs, start, partial)
         return self
 
     def fit(
@@ -556,7 +548,9 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
         -------
         self
         """
-        return self._go(X, y, sample_weight, None, self.max_iter, self._starting(coef_init, intercept_init), False)
+        return self._go(
+            X, y, sample_weight, None, self.max_iter, self._starting(coef_init, intercept_init), False, False
+        )
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> SGDClassifier:
         """An epoch over these rows, from where things stand.
@@ -574,16 +568,16 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
         self
         """
         if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ValueError("early_stopping should be False with partial_fit")
         if isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight '{self.class_weight}' is not supported for partial_fit. In order to use 'balanced' "
                 "weights, give the weights that compute_class_weight('balanced', classes=classes, y=y) has for a large "
                 "sample of all rows."
             )
-        going_on = hasattr(self, "_course") and hasattr(self, "classes_")
+        known = hasattr(self, "classes_")
         _check_partial_fit_first_call(self, classes)
-        return self._go(X, y, sample_weight, self.classes_, 1, None, going_on)
+        return self._go(X, y, sample_weight, self.classes_, 1, None, True, known)
 
     def _probability_logs(self, z: Array) -> Array:
         if self.loss == "modified_huber":

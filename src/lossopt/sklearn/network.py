@@ -102,7 +102,7 @@ class _Perceptron(Stochastic):
         warm = hasattr(self, "_course") and (incremental or bool(self.warm_start))
         sizes = (X.shape[1], *self._sizes(), outputs)
         seed = self._seed()
-        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, classes, seed)
+        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, classes)
         if held is not None and len(held) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -156,6 +156,7 @@ class _Perceptron(Stochastic):
             # patience is over one epoch later than SGD's
             2**62 if self.n_iter_no_change == np.inf else int(self.n_iter_no_change) + 1,
             1 if incremental else self.max_iter,
+            incremental,
             "epoch" if self.schedule is None else "step",
         )
         self.n_iter_ = len(watch.losses)
@@ -395,7 +396,7 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         self
         """
         if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ValueError("early_stopping should be False with partial_fit")
         return self._go(X, y, sample_weight, True)
 
     def predict(self, X: Any) -> Array:
@@ -611,7 +612,7 @@ n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_nam
         self
         """
         if self.early_stopping:
-            raise ValueError("partial_fit does not support early_stopping=True")
+            raise ValueError("early_stopping should be False with partial_fit")
         _check_partial_fit_first_call(self, classes)
         return self._go(X, y, sample_weight, classes, True)
 
