@@ -270,8 +270,22 @@ PENALTIES: dict[str, list[Penalty]] = {
             lambda d: {"groups": [f"g{i}" for i in groups(d)], "factors": [2.0] * d},
         ),
     ],
-    "non_negative": [Penalty({}, lambda w: outside(w, 0, np.inf))],
-    "box": [Penalty({"low": -0.5, "high": 0.25}, lambda w: outside(w, -0.5, 0.25))],
+    "non_negative": [
+        Penalty({}, lambda w: outside(w, 0, np.inf)),
+        Penalty({"penalty": lo.L1(0.4)}, lambda w: outside(w, 0, np.inf) + 0.4 * w.sum()),
+        Penalty(
+            {},
+            lambda w: outside(w, 0, np.inf) + (factors(w.shape[-1]) * (0.125 * w + 0.375 * w**2)).sum(),
+            lambda d: {"penalty": lo.ElasticNet(0.5, 0.25, factors=factors(d))},
+        ),
+    ],
+    "box": [
+        Penalty({"low": -0.5, "high": 0.25}, lambda w: outside(w, -0.5, 0.25)),
+        Penalty(
+            {"low": -0.5, "high": 0.25, "penalty": lo.ElasticNet(0.5, 0.25)},
+            lambda w: outside(w, -0.5, 0.25) + 0.125 * np.abs(w).sum() + 0.375 * (w**2).sum(),
+        ),
+    ],
 }
 
 OPTIMIZERS: dict[str, list[Optimizer]] = {

@@ -199,10 +199,11 @@ def test_a_step_ends_at_the_prox_in_the_metric_of_its_gains(make, cls, row, dtyp
     w, plain = (rng.standard_normal((2, 7)).astype(dtype) for _ in range(2))
     plain[...] = w
     one, other = make(0.2), make(0.2)
+    inner = getattr(penalty, "penalty", None) or penalty
     l2 = (
-        getattr(penalty, "strength", 0)
-        * (1 - getattr(penalty, "l1_ratio", 1))
-        * np.array(getattr(penalty, "factors", None) or [1.0] * 7)
+        getattr(inner, "strength", 0)
+        * (1 - getattr(inner, "l1_ratio", 1))
+        * np.array(getattr(inner, "factors", None) or [1.0] * 7)
     )
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
     for k in range(1, 6):
@@ -217,7 +218,8 @@ def test_a_step_ends_at_the_prox_in_the_metric_of_its_gains(make, cls, row, dtyp
         given = plain.astype(np.float64)
 
         def cost(v, u=given, a=gain):
-            kink = row.worth(v) - (l2 * v**2).sum()
+            worth = row.worth(v)
+            kink = worth - (l2 * v**2).sum() if worth < np.inf else worth
             return ((v - u) ** 2 / (2 * a)).sum() + kink
 
         found = w.astype(np.float64)
@@ -230,7 +232,7 @@ def test_a_step_ends_at_the_prox_in_the_metric_of_its_gains(make, cls, row, dtyp
 
 
 @pytest.mark.parametrize("make", STEPS.values(), ids=STEPS)
-@pytest.mark.parametrize("penalty", ["factors", "groups", "non_negative", "box"])
+@pytest.mark.parametrize("penalty", ["factors", "groups", "non_negative", "positive lasso", "box"])
 def test_training_comes_to_rest_where_the_optimality_conditions_hold(make, penalty):
     rng = np.random.default_rng(8)
     X = rng.standard_normal((60, 7)) @ (np.eye(7) + 0.3)
@@ -239,6 +241,7 @@ def test_training_comes_to_rest_where_the_optimality_conditions_hold(make, penal
         "factors": lo.L1(0.3, factors=cases.factors(7)),
         "groups": lo.GroupL2(0.6, groups=cases.groups(7)),
         "non_negative": lo.NonNegative(),
+        "positive lasso": lo.NonNegative(lo.ElasticNet(0.1, 0.8, factors=cases.factors(7))),
         "box": lo.Box(-0.1, 0.3),
     }[penalty]
     data, w = lo.Objective(X, y, lo.MSE(), fit_intercept=False), np.zeros((1, 7))
@@ -248,7 +251,7 @@ def test_training_comes_to_rest_where_the_optimality_conditions_hold(make, penal
     for _ in range(9000):
         optimizer.step({"weight": w}, {"weight": data.value_and_grad(w[0])[1][None]}, made)
     g = data.value_and_grad(w[0])[1]
-    still = (w[0] == 0) if penalty in ("factors", "groups", "non_negative") else np.isin(w[0], (-0.1, 0.3))
+    still = (w[0] == 0) if penalty != "box" else np.isin(w[0], (-0.1, 0.3))
     assert 0 < still.sum() < 7
     # the least subgradient of the sum is zero, and what stands at a kink does so exactly
     least = g[None].copy()
@@ -416,6 +419,25 @@ def test_steps_are_not_negative(cls, row, step):
     with pytest.raises(ValueError, match=f"step must be finite and not negative, got {step!r}"):
         row.make(cls).prox(w, step)
     assert_array_equal(w, 1)
+
+
+def test_only_what_acts_on_each_weight_alone_acts_between_bounds():
+    for make in (
+        lambda: lo.Box(0, 1, lo.Box(0, 1)),
+        lambda: lo.NonNegative(lo.GroupL2(0.1, [0])),
+        lambda: lo.NonNegative(0.1),
+    ):
+        with pytest.raises(TypeError, match="penalty must be L1, L2, ElasticNet or None, got"):
+            make()
+
+
+def test_a_penalty_between_bounds_may_be_scheduled():
+    one, other = np.ones(3), np.ones(3)
+    opt, same, schedule = lo.Adam(0.1), lo.Adam(0.1), lo.ExponentialDecay(0.5, k=0.3)
+    for k in range(5):
+        opt.step(one, np.array([0.1, -1.0, 3.0]), lo.NonNegative(lo.L1(schedule)))
+        same.step(other, np.array([0.1, -1.0, 3.0]), lo.NonNegative(lo.L1(schedule(k))))
+    assert_array_equal(one, other)
 
 
 # ---- kernels beside their twins

@@ -383,60 +383,94 @@ class GroupL2(_Strong):
 
 
 class _Bounded(Penalty, ABC):
-    """0 between two bounds, infinity outside."""
+    """Another penalty between two bounds, or 0; infinity outside."""
+
+    penalty: Penalty | None
+
+    def _made(self, penalty: Penalty | None) -> None:
+        if penalty is not None and not isinstance(penalty, _Separable):
+            raise TypeError(f"{type(self).__name__}: penalty must be L1, L2, ElasticNet or None, got {penalty!r}")
+        self.penalty = penalty
 
     @abstractmethod
     def _bounds(self) -> tuple[float, float]: ...
 
+    def _at(self, t: float) -> Penalty:
+        if self.penalty is None or self.penalty._at(t) is self.penalty:
+            return self
+        return type(self)(**{**self._arguments(), "penalty": self.penalty._at(t)})
+
+    def _coefficients(self, t: float | None = None) -> tuple[float, float]:
+        return (0.0, 0.0) if self.penalty is None else self.penalty._coefficients(t)
+
+    def _table(self, t: Array) -> Array:
+        return super()._table(t) if self.penalty is None else self.penalty._table(t)
+
     def _formula(self) -> str:
         low, high = self._bounds()
-        return f"(0 where {low:g} <= W <= {high:g}, else inf)"
+        inside = "0" if self.penalty is None else self.penalty._formula()
+        return f"({inside} where {low:g} <= W <= {high:g}, else inf)"
 
     def _closing(self, label: str, w: Array) -> Any:
-        return _kernels.penalties.box_closing(np.empty_like(w), np.ones_like(w), *self._bounds())
+        factors = self.penalty._each(label, w) if isinstance(self.penalty, _Separable) else None
+        ones = np.ones_like(w) if factors is None else factors
+        return _kernels.penalties.box_closing(np.empty_like(w), ones, *self._bounds())
 
     def _value(self, w: Array) -> float:
-        return np.inf if _kernels.losses.outside(w, *self._bounds()) else 0.0
+        if _kernels.losses.outside(w, *self._bounds()):
+            return np.inf
+        return 0.0 if self.penalty is None else self.penalty._value(w)
 
     def _add_grad(self, w: Array, grad: Array) -> None:
+        if self.penalty is not None:
+            self.penalty._add_grad(w, grad)
         _kernels.penalties.box_add_grad(w, grad, *self._bounds())
 
     def _prox(self, w: Array, step: float) -> None:
+        if self.penalty is not None:
+            self.penalty._prox(w, step)
         _kernels.penalties.close(_kernels.penalties.box_closing(None, None, *self._bounds()), w, 0.0)
 
 
 class NonNegative(_Bounded):
-    """Weights that are not negative: 0 where they are not, infinity elsewhere; a step ends at ``max(w, 0)``.
+    """Weights that are not negative: 0, or another penalty, where they are not, and infinity elsewhere.
+
+    Parameters
+    ----------
+    penalty : L1, L2 or ElasticNet, optional
+        What else acts: ``NonNegative(L1(0.1))`` is that of the Lasso with positive weights.
 
     Notes
     -----
-    The projection is the same in every diagonal metric, and so for every optimizer that has one. Gradient: what pushes
-    a weight that is 0 below it is left out.
+    A step ends at ``max(w, 0)``, after the penalty's own. The projection is the same in every diagonal metric, and so
+    for every optimizer that has one. Gradient: what pushes a weight that is 0 below it is left out.
     Source: Parikh and Boyd 2014, section 6.2.
 
     Examples
     --------
     >>> import lossopt as lo, numpy as np
     >>> w = np.array([-0.3, 2.0])
-    >>> lo.NonNegative().prox(w, step=1.0)
+    >>> lo.NonNegative(lo.L1(0.5)).prox(w, step=1.0)
     >>> w
-    array([0., 2.])
+    array([0. , 1.5])
     """
 
-    def __init__(self) -> None:
-        pass
+    def __init__(self, penalty: Penalty | None = None) -> None:
+        self._made(penalty)
 
     def _bounds(self) -> tuple[float, float]:
         return 0.0, np.inf
 
 
 class Box(_Bounded):
-    """Weights between two bounds: 0 inside, infinity outside; a step ends at the nearest point inside.
+    """Weights between two bounds: 0, or another penalty, inside, and infinity outside.
 
     Parameters
     ----------
     low, high : float
         ``low <= high``; infinite where there is no bound.
+    penalty : L1, L2 or ElasticNet, optional
+        What else acts inside.
 
     Notes
     -----
@@ -451,7 +485,7 @@ class Box(_Bounded):
     array([-1. ,  0.5,  1. ])
     """
 
-    def __init__(self, low: float, high: float) -> None:
+    def __init__(self, low: float, high: float, penalty: Penalty | None = None) -> None:
         for name, bound in (("low", low), ("high", high)):
             if isinstance(bound, bool) or not isinstance(bound, (int, float, np.number)) or np.isnan(bound):
                 raise ValueError(f"Box: {name} must be a number, got {bound!r}")
@@ -459,6 +493,7 @@ class Box(_Bounded):
             raise ValueError(f"Box: low must not be above high, got {low!r} and {high!r}")
         self.low = low
         self.high = high
+        self._made(penalty)
 
     def _bounds(self) -> tuple[float, float]:
         return float(self.low), float(self.high)

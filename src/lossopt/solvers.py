@@ -205,11 +205,12 @@ def _inverse(matrix: Array) -> tuple[Array, bool]:
     scale = 1 / np.where(diagonal > 0, diagonal, 1)
     scaled = matrix * scale * scale[:, None]
     try:
-        least = np.linalg.cholesky(scaled).diagonal().min(initial=1) ** 2
+        inverse = np.linalg.inv(scaled)
     except np.linalg.LinAlgError:
-        least = 0.0
-    if least > _FLAT * len(matrix):
-        return np.linalg.inv(scaled) * scale * scale[:, None], True
+        inverse = np.array([np.inf])
+    # pivots may hide a flat direction behind another one that is nearly flat; the inverse does not
+    if np.abs(inverse).max(initial=0) < 1 / (_FLAT * max(len(matrix), 1)):
+        return inverse * scale * scale[:, None], True
     values, kept = _range_of(matrix)
     return (kept / values) @ kept.T, False
 
@@ -597,7 +598,8 @@ class _Gathered:
         self.columns = np.concatenate([self.columns, new])
         if self.products is not None:
             second = objective._bent(np.zeros(new.shape[1]), np.ones(new.shape[1]))
-            across = (new * second) @ self.columns.T
+            with np.errstate(over="ignore", invalid="ignore"):
+                across = (new * second) @ self.columns.T
             left = np.concatenate([self.products, across[:, : len(self.products)]])
             self.products = np.concatenate([left, across.T], axis=1)
 
@@ -739,7 +741,8 @@ def _gap(run: _Run) -> float:
     rest = float(np.abs(biases).sum()) * (1 + float(np.abs(objective.unpack(run.w)[1]).max(initial=0)))
     if l2 * least > 0:
         # of a function that is 2 l2 strongly convex
-        return float(np.sum(weights**2)) / (4 * l2 * least) + rest
+        with np.errstate(over="ignore"):
+            return float(np.sum(weights**2)) / (4 * l2 * least) + rest
     if l1 * least > 0 and isinstance(objective, Objective) and objective.n_outputs == 1 and objective._mass:
         return _dual_gap(run, l1 * (np.ones(objective.X.shape[1]) if factors is None else factors)) + rest
     return np.inf
@@ -778,6 +781,17 @@ def _feasible(slope: Array, pulls: Array) -> float:
 
 
 # ---- the door
+
+
+def beginning(objective: Any) -> Array:
+    """Zeros, and of squared errors the intercepts that are best beside them."""
+    w: Array = objective.zeros()
+    if isinstance(objective, Objective) and isinstance(objective.loss, MSE) and objective.fit_intercept:
+        y = objective._y.reshape(len(objective.X), objective.n_outputs)
+        rows = np.ones(len(y)) if objective._weight is None else objective._weight.astype(np.float64)
+        if rows.any():
+            w[-objective.n_outputs :] = rows @ y / rows.sum()
+    return w
 
 
 def _chosen(objective: Any) -> tuple[str, str]:
@@ -933,7 +947,7 @@ def _solve(
         method, why = _chosen(objective)
     _check(objective, method, line_search)
     zeros = objective.zeros()
-    w = zeros if w0 is None else _arrays.floats("w0", w0, zeros.dtype).copy()
+    w = beginning(objective) if w0 is None else _arrays.floats("w0", w0, zeros.dtype).copy()
     if w.shape != zeros.shape:
         raise ValueError(f"w0 must have shape {zeros.shape}, got {_arrays.describe(w)}")
     run = _Run(objective, float(tol), int(max_iter), w, squares=squares if method == "cd" else None)

@@ -170,6 +170,9 @@ def soft_closing(gains, factors):
 cdef void close_box(const closing_t* c, double l1, Py_ssize_t n, floating* w, const floating* gains) noexcept nogil:
     cdef floating low = <floating>c.low, high = <floating>c.high, zero = 0, x
     cdef Py_ssize_t i
+    if l1 != 0:
+        # on each coordinate alone the nearest point to the inner penalty's step is the step of both
+        close_soft[floating](c, l1, n, w, gains)
     for i in range(n):    # hot
         # comparisons let NaN be, and adding zero turns -0.0 into +0.0
         x = low if w[i] < low else w[i]
@@ -177,7 +180,7 @@ cdef void close_box(const closing_t* c, double l1, Py_ssize_t n, floating* w, co
 
 
 def box_closing(gains, factors, double low, double high):
-    """The nearest point of [low, high], in any metric."""
+    """The nearest point of [low, high], in any metric, after the soft threshold with a factor a coordinate."""
     return made(<void*>close_box[double], <void*>close_box[float], gains, factors, None, None, low, high)
 
 

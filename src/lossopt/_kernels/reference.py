@@ -545,7 +545,8 @@ class penalties:  # noqa: N801
     @staticmethod
     def box_closing(gains: Array, factors: Array, low: float, high: float) -> _Closing:
         def close(l1: float, w: Array, gains: Any) -> None:
-            w[...] = np.clip(w, low, high) + w.dtype.type(0)
+            near = _soft(w, w.dtype.type(l1) * factors * gains) if l1 else w
+            w[...] = np.clip(near, low, high) + w.dtype.type(0)
 
         return _Closing(factors, close, gains)
 

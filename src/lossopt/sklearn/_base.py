@@ -19,7 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from lossopt.objective import Objective
 from lossopt.runtime import get_num_threads, set_num_threads
-from lossopt.solvers import Result, solve
+from lossopt.solvers import Result, beginning, solve
 
 Array = NDArray[Any]
 FLOATS = [np.float64, np.float32]
@@ -93,6 +93,11 @@ def jobs(n_jobs: int | None) -> Iterator[None]:
                 set_num_threads(before)
 
 
+def unit(objective: Objective) -> float:
+    """The largest component of the gradient where a search begins, which carries the units of the targets."""
+    return float(np.abs(objective.data_value_and_grad(beginning(objective))[1]).max(initial=0)) or 1.0
+
+
 class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
     """Rows in, scores out, and where a search ended."""
 
@@ -120,9 +125,11 @@ class Estimator(BaseEstimator, ABC):  # type: ignore[misc]
         """The minimum; a search that does not reach it is warned of."""
         if relative:
             # of a gradient that carries the units of the targets
-            tol *= float(np.abs(objective.data_value_and_grad(objective.zeros())[1]).max(initial=0)) or 1.0
+            tol *= unit(objective)
         result = solve(objective, method, tol, max_iter, start)
-        if not result.converged and "precision" not in result.message:
+        if not np.isfinite([result.value, result.violation, *result.w]).all():
+            raise ValueError(f"{type(self).__name__}: the search ended in numbers that are not finite; scale X and y")
+        if not result.converged and ("precision" not in result.message or result.violation > 1e-3 * unit(objective)):
             warn(self, result.message)
         return result
 
@@ -191,7 +198,8 @@ class Classifier(ClassifierMixin, Estimator):  # type: ignore[misc]
     def _several(self, y: Array) -> None:
         if len(self.classes_) < 2:
             name = type(self).__name__
-            raise ValueError(f"{name} needs samples of at least 2 classes; there is one class, {self.classes_[0]!r}")
+            only = self.classes_[0].item() if isinstance(self.classes_[0], np.generic) else self.classes_[0]
+            raise ValueError(f"{name} needs samples of at least 2 classes; there is one class, {only!r}")
 
     def _weighed(
         self, class_weight: Any, sample_weight: Any, X: Any, y: Array, labels: Array, later: bool = False

@@ -65,8 +65,8 @@ class Watch(Callback):
             self.scores.append(self.score())
             value = -self.scores[-1]
         if self.verbose:
-            told = "" if self.score is None else f", validation score {self.scores[-1]:.6g}"
-            print(f"epoch {len(self.losses)}: loss {self.losses[-1]:.6g}{told}")
+            told = "" if self.score is None else f", validation score = {self.scores[-1]:.6g}"
+            print(f"Iteration {len(self.losses)}, loss = {self.losses[-1]:.8g}{told}")
         self.bad = 0 if value <= self.best - self.tol else self.bad + 1
         if value < self.best:
             self.best = value
@@ -114,6 +114,7 @@ class Stochastic(Estimator):
     shuffle: Any
     random_state: Any
     verbose: Any
+    _course: Any = None
 
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -188,14 +189,10 @@ class Stochastic(Estimator):
                 f"MinMaxScaler might help ({error})"
             ) from None
         course.epochs = trainer.epochs
-        if watch.kept:
-            for what, x in watch.kept.items():
-                course.model.params[what][...] = x
-        if watch.losses[-1] > 1e3 * abs(watch.losses[0]):
-            warn(
-                self,
-                f"the loss grew from {watch.losses[0]:.3g} to {watch.losses[-1]:.3g}; scale X, or shorten the steps",
-            )
+        idle = abs(told * course.loss(np.zeros(loss._shape(len(y), course.model.n_outputs)), y, weight))
+        if watch.losses[-1] > 1e3 * idle > 1e-30:
+            said = f"the loss came to {watch.losses[-1]:.3g}, beside {idle:.3g} of scores of 0"
+            warn(self, f"{said}; scale X, or shorten the steps")
         elif not partial and self.tol is not None and tol > -np.inf and not watch.stalled:
             warn(self, f"the loss still improves after max_iter={epochs} epochs; raise max_iter to go on")
         return watch

@@ -76,7 +76,7 @@ class Logistic(Classifier, Linear):
             callback=_until(whole, tol),
         )
         w = found.x.astype(began.dtype)
-        if np.abs(whole.value_and_grad(w)[1]).max(initial=0) > max(tol, 1e-6 if w.dtype == np.float32 else 0):
+        if not found.success and np.abs(whole.value_and_grad(found.x)[1]).max(initial=0) > tol:
             warn(self, f"newton-cg: {found.message}")
         return w, int(found.nit)
 
@@ -210,7 +210,7 @@ verbose, warm_start, n_jobs
             objective, mass = self._objective(X, labels, self._weighed(self.class_weight, sample_weight, X, y, labels))
             penalty = self._penalized(self.C, self.l1_ratio, mass)
             start = None
-            if self.warm_start and getattr(self, "coef_", np.zeros(0)).shape == (objective.n_outputs, X.shape[1]):
+            if self.warm_start and np.shape(vars(self).get("coef_", 0)) == (objective.n_outputs, X.shape[1]):
                 start = np.concatenate([self.coef_.ravel(), self.intercept_ if self.fit_intercept else []])
             w, n = self._minimum(objective, penalty, method, tol, most, start)
             self._take(objective, w)

@@ -9,6 +9,7 @@ from inspect import signature
 from typing import Any, final
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.metrics import check_scoring, get_scorer, make_scorer
 from sklearn.model_selection import check_cv
@@ -18,10 +19,10 @@ from sklearn.utils.validation import column_or_1d
 from lossopt.losses import MSE
 from lossopt.objective import Objective
 from lossopt.penalties import L2, Penalty
-from lossopt.sklearn._base import Array, Estimator, Linear, count, jobs, number, weights
+from lossopt.sklearn._base import Array, Estimator, Linear, count, jobs, number, unit, weights
 from lossopt.sklearn.classification import Logistic, LogisticRegression
 from lossopt.sklearn.regression import Centered, ElasticNet, Lasso, Ridge, elastic, settled
-from lossopt.solvers import solve_path
+from lossopt.solvers import beginning, solve_path
 
 
 class _Folded(Estimator):
@@ -36,14 +37,13 @@ class _Folded(Estimator):
         """The folds, and what the scorer is given."""
         splitting: dict[str, Any] = {}
         scoring: dict[str, Any] = {} if sample_weight is None else {"sample_weight": sample_weight}
-        if params:
-            from sklearn import get_config
-
-            if not get_config()["enable_metadata_routing"]:
-                raise ValueError(
-                    f"{type(self).__name__}: {', '.join(params)} can be passed on only where metadata routing is on: "
-                    "sklearn.set_config(enable_metadata_routing=True)"
-                )
+        routing = get_config()["enable_metadata_routing"]
+        if params and not routing:
+            raise ValueError(
+                f"{type(self).__name__}: passing on {', '.join(params)} is only supported if "
+                "enable_metadata_routing=True: see sklearn.set_config"
+            )
+        if routing:
             routed = process_routing(self, "fit", sample_weight=sample_weight, **params)
             splitting = dict(routed.splitter.split)
             if "scorer" in routed:
@@ -100,7 +100,7 @@ class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
     def _refitted(self, alpha: float, ratio: float) -> Any:
         """The model of all rows."""
 
-    def _strengths(self, objective: Objective, y: Array, weight: Array | None, ratio: float) -> Array:
+    def _strengths(self, objective: Objective, ratio: float) -> Array:
         """The alphas to try, from the strongest."""
         name = type(self).__name__
         if not isinstance(self.alphas, (int, np.integer)):
@@ -115,11 +115,9 @@ class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
                 f"{name}: Automatic alpha grid generation is not supported for l1_ratio=0. Please supply a grid by "
                 "providing your estimator with the appropriate `alphas=` argument."
             )
-        w = objective.zeros()
-        if self.fit_intercept:
-            w[-1] = np.average(y, weights=weight)
-        slope = objective.unpack(objective.data_value_and_grad(w)[1])[0]
-        strongest = float(np.abs(slope).max(initial=0)) / (2 * ratio)
+        slope = objective.unpack(objective.data_value_and_grad(beginning(objective))[1])[0]
+        pulls = -slope if self.positive else np.abs(slope)
+        strongest = float(pulls.max(initial=0)) / (2 * ratio)
         least = float(np.finfo(np.float64).resolution)
         if strongest <= least:
             return np.full(count(self, "alphas"), least)
@@ -153,19 +151,18 @@ class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
             folds, _ = self._split(X, y, False, sample_weight, params)
             bias = bool(self.fit_intercept)
             whole = Objective(X, y, MSE(), None, weight, bias)
-            grids = [self._strengths(whole, y, weight, ratio) for ratio in ratios]
+            grids = [self._strengths(whole, ratio) for ratio in ratios]
             errors = np.empty((len(ratios), len(folds), len(grids[0])))
             for f, (train, test) in enumerate(folds):
                 own, other = (None, None) if weight is None else (weight[train], weight[test])
                 objective = Objective(X[train], y[train], MSE(), None, own, bias)
                 looked_at = Objective(X[test], y[test], MSE(), None, other, bias)
-                unit = float(np.abs(objective.data_value_and_grad(objective.zeros())[1]).max(initial=0)) or 1.0
                 for r, (ratio, alphas) in enumerate(zip(ratios, grids, strict=True)):
                     path = solve_path(
                         objective,
                         partial(_strength, ratio, bool(self.positive)),
                         alphas.tolist(),
-                        tol=tol * unit,
+                        tol=tol * unit(objective),
                         max_iter=most,
                     )
                     errors[r, f] = [looked_at(result.w) for result in path]
@@ -386,6 +383,8 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, _Folded, Linear):  # type: ignor
         self.alpha_per_target = alpha_per_target
 
     def _scorer(self) -> Any:
+        if self.scoring is None:
+            return get_scorer("neg_mean_squared_error" if self.cv is None else "r2")
         return check_scoring(self, self.scoring)
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, **params: Any) -> RidgeCV:
@@ -464,7 +463,7 @@ class RidgeCV(MultiOutputMixin, RegressorMixin, _Folded, Linear):  # type: ignor
             scores = scores if self.alpha_per_target else scores.mean(axis=1, keepdims=True)
         else:
             given = {} if sample_weight is None else {"sample_weight": w}
-            if params:
+            if get_config()["enable_metadata_routing"]:
                 given = dict(process_routing(self, "fit", sample_weight=sample_weight, **params).scorer.score)
             scorer, judge = self._scorer(), _Given()
             parts = [[c] for c in range(targets.shape[1])] if self.alpha_per_target else [list(range(targets.shape[1]))]
@@ -581,14 +580,15 @@ feature_names_in_
     def _informed(self) -> Any:
         """The scorer; one that asks for it is told of all classes, whichever a fold has."""
         scorer = self._scorer()
-        asks = signature(scorer._score_func).parameters if hasattr(scorer, "_score_func") else {}
+        judge = vars(scorer).get("_score_func")
+        asks = {} if judge is None else signature(judge).parameters
         if "labels" not in asks:
             return scorer
         known = {"labels": self.classes_}
         if "pos_label" in asks and len(self.classes_) == 2:
             known["pos_label"] = self.classes_[-1]
         return make_scorer(
-            scorer._score_func,
+            judge,
             greater_is_better=scorer._sign == 1,
             response_method=scorer._response_method,
             **known | scorer._kwargs,
@@ -687,5 +687,7 @@ feature_names_in_
         -------
         float
         """
-        more = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return float(self._scorer()(self, X, y, **more, **score_params))
+        more = score_params | ({} if sample_weight is None else {"sample_weight": sample_weight})
+        if get_config()["enable_metadata_routing"]:
+            more = dict(process_routing(self, "score", **more).scorer.score)
+        return float(self._scorer()(self, X, y, **more))

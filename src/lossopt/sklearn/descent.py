@@ -63,8 +63,6 @@ class _Descent(Stochastic, Thinned):
     def _loss(self) -> tuple[Loss, float]:
         """The loss, and how much of it scikit-learn's is."""
         if isinstance(self.loss, Loss):
-            if "reduction" not in self.loss._arguments():
-                raise ValueError(f"{type(self).__name__}: loss must be one of lossopt's own, got {self.loss!r}")
             return renewed(self.loss, reduction="mean"), 1.0
         kind, *numbers = self.loss_functions[one_of(self, "loss", self.loss_functions)]
         if numbers == [_EPSILON]:
@@ -129,7 +127,8 @@ class _Descent(Stochastic, Thinned):
     ) -> None:
         """Some epochs, of a new course or of the one before."""
         loss, scale, penalty = self._prepared()
-        going_on = partial and hasattr(self, "_course")
+        going_on = partial and self._course is not None
+        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, labels)
         if not going_on:
             model = models.Linear(X.shape[1], outputs, X.dtype)
             for x in model.params.values():
@@ -142,7 +141,6 @@ class _Descent(Stochastic, Thinned):
             self._average = Polyak()
             self.t_ = 1.0
         course = self._course
-        rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, labels)
 
         def score() -> float:
             self._take(course.model.params["weight"], course.model.params["bias"])
@@ -190,7 +188,7 @@ class _Descent(Stochastic, Thinned):
         """What early_stopping looks at."""
 
     def _starting(self, coef_init: Any, intercept_init: Any) -> tuple[Any, Any] | None:
-        warm = bool(self.warm_start) and hasattr(self, "coef_")
+        warm = bool(self.warm_start) and "coef_" in vars(self)
         coef = self.coef_ if coef_init is None and warm else coef_init
         intercept = self.intercept_ if intercept_init is None and warm else intercept_init
         return None if coef is None and intercept is None else (coef, intercept)
@@ -302,7 +300,7 @@ eta0, power_t, early_stopping, validation_fraction, n_iter_no_change, warm_start
 
     def _go(self, X: Any, y: Any, sample_weight: Any, epochs: int, start: Any, partial: bool) -> SGDRegressor:
         self._prepared()
-        X, y = self._rows(X, y, multi_output=False, y_numeric=True, reset=not (partial and hasattr(self, "_course")))
+        X, y = self._rows(X, y, multi_output=False, y_numeric=True, reset=not partial or self._course is None)
         weight = weights(sample_weight, X, bool(self.early_stopping))
         self._descended(X, np.asarray(y, X.dtype), weight, None, 1, epochs, start, partial)
         return self
@@ -470,7 +468,7 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
 
     def _loss(self) -> tuple[Loss, float]:
         # the softmax of two classes is the sigmoid of their scores' difference
-        if isinstance(self.loss, str) and self.loss == "cross_entropy" and len(getattr(self, "classes_", "ab")) == 2:
+        if isinstance(self.loss, str) and self.loss == "cross_entropy" and len(vars(self).get("classes_", "ab")) == 2:
             return BinaryCrossEntropy(), 1.0
         return super()._loss()
 
@@ -523,7 +521,7 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
             labels = np.searchsorted(self.classes_, y)
             found = np.minimum(labels, len(self.classes_) - 1)
             if not np.array_equal(self.classes_[found], y):
-                odd = y[self.classes_[found] != y][0]
+                odd = y[self.classes_[found] != y][:1].tolist()[0]
                 raise ValueError(f"SGDClassifier: y has the class {odd!r}, which classes do not have")
         weight = self._weighed(self.class_weight, sample_weight, X, y, labels, bool(self.early_stopping))
         goals, outputs = self._goals(labels, X.dtype)
@@ -575,7 +573,7 @@ learning_rate, eta0, power_t, early_stopping, validation_fraction, n_iter_no_cha
                 "weights, give the weights that compute_class_weight('balanced', classes=classes, y=y) has for a large "
                 "sample of all rows."
             )
-        known = hasattr(self, "classes_")
+        known = "classes_" in vars(self)
         _check_partial_fit_first_call(self, classes)
         return self._go(X, y, sample_weight, self.classes_, 1, None, True, known)
 

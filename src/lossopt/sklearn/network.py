@@ -93,16 +93,15 @@ class _Perceptron(Stochastic):
         loss: Loss,
         outputs: int,
         scale: float,
-        told: float,
         weight: Array | None,
         classes: Array | None,
         incremental: bool,
     ) -> None:
-        """Train; scikit-learn's loss of a row is scale times the loss's sum over outputs, its mean told times ours."""
-        warm = hasattr(self, "_course") and (incremental or bool(self.warm_start))
+        """Train; scikit-learn's loss of a row is scale times the sum over outputs of this one."""
+        warm = self._course is not None and (incremental or bool(self.warm_start))
         sizes = (X.shape[1], *self._sizes(), outputs)
-        seed = self._seed()
         rows, goal, own, held, y_held, weight_held = self._held_back(X, y, weight, classes)
+        seed = self._seed()
         if held is not None and len(held) < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -122,14 +121,14 @@ class _Perceptron(Stochastic):
             self.loss_curve_: list[float] = []
             self.t_ = 0
         course = self._course
-        before = getattr(course.model, "sizes", None)
+        before = course.model.sizes
         if before != sizes:
             raise ValueError(f"{type(self).__name__}: warm_start needs the layers there were, {before}, got {sizes}")
         course.batch = batch
         self.n_layers_, self.n_outputs_ = len(sizes), outputs
         mass = float(n if own is None else np.sum(own, dtype=np.float64))
         if self.solver == "lbfgs":
-            self._to_the_minimum(rows, goal, own, scale, told, mass)
+            self._to_the_minimum(rows, goal, own, scale, mass)
             self._told(None)
             return
         if not (warm and incremental):
@@ -151,7 +150,7 @@ class _Perceptron(Stochastic):
             goal,
             own,
             scale,
-            told,
+            scale * loss._terms(loss._shape(1, outputs)),
             score if self.early_stopping else None,
             # patience is over one epoch later than SGD's
             2**62 if self.n_iter_no_change == np.inf else int(self.n_iter_no_change) + 1,
@@ -159,6 +158,8 @@ class _Perceptron(Stochastic):
             incremental,
             "epoch" if self.schedule is None else "step",
         )
+        for what, x in watch.kept.items():
+            course.model.params[what][...] = x
         self.n_iter_ = len(watch.losses)
         self.t_ += self.n_iter_ * n
         self.loss_curve_ = [*self.loss_curve_, *watch.losses]
@@ -175,7 +176,7 @@ class _Perceptron(Stochastic):
         self.best_loss_ = None if scores is not None else min(self.loss_curve_)
         self.out_activation_ = self._named_output()
 
-    def _to_the_minimum(self, X: Array, y: Array, weight: Array | None, scale: float, told: float, mass: float) -> None:
+    def _to_the_minimum(self, X: Array, y: Array, weight: Array | None, scale: float, mass: float) -> None:
         """L-BFGS over all weights at once."""
         from scipy.optimize import minimize
 
@@ -204,7 +205,7 @@ class _Perceptron(Stochastic):
         def seen(intermediate_result: Any) -> None:
             self.loss_curve_.append(float(intermediate_result.fun))
             if self.verbose:
-                print(f"iteration {len(self.loss_curve_)}: loss {self.loss_curve_[-1]:.6g}")
+                print(f"Iteration {len(self.loss_curve_)}, loss = {self.loss_curve_[-1]:.8g}")
 
         options = {"maxfun": self.max_fun, "maxiter": self.max_iter, "gtol": 0.0 if self.tol is None else self.tol}
         found = minimize(
@@ -216,7 +217,6 @@ class _Perceptron(Stochastic):
         self.loss_ = float(found.fun)
         self.loss_curve_ = self.loss_curve_ or [self.loss_]
         self.n_iter_ = int(found.nit)
-        self.t_ += self.n_iter_ * len(X)
         if found.status == 1:
             warn(self, f"lbfgs failed to converge after {self.n_iter_} iterations: {found.message}")
 
@@ -258,7 +258,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _Perceptron):  # type: igno
 shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
 beta_1, beta_2, epsilon, n_iter_no_change, max_fun
         As scikit-learn's. A layer starts uniform in ``+-1/sqrt(its inputs)``; the step of "invscaling" shrinks with
-        each update, not with each epoch. Rows are dense.
+        each update, not with each epoch; ``loss_curve_`` has the sum over outputs, which steps make small, and the
+        penalty of an epoch's end. Rows are dense.
     optimizer : Optimizer, optional
         In place of the solver's, such as ``lo.AdamW(1e-3)``; its lr stands in place of learning_rate_init.
     schedule : Schedule, optional
@@ -350,11 +351,11 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
     def _go(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> MLPRegressor:
         self._prepared()
         loss, scale = self._loss()
-        going_on = hasattr(self, "_course") and incremental
+        going_on = incremental and self._course is not None
         X, y = self._read(X, y, True, not going_on)
         y = np.asarray(y, X.dtype)
         k = 1 if y.ndim == 1 else y.shape[1]
-        self._trained(X, y, loss, k, scale / k, scale, weights(sample_weight, X), None, incremental)
+        self._trained(X, y, loss, k, scale, weights(sample_weight, X), None, incremental)
         return self
 
     def _shaped(self, z: Array) -> Array:
@@ -396,7 +397,7 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         self
         """
         if self.early_stopping:
-            raise ValueError("early_stopping should be False with partial_fit")
+            raise ValueError("partial_fit does not support early_stopping=True")
         return self._go(X, y, sample_weight, True)
 
     def predict(self, X: Any) -> Array:
@@ -512,11 +513,11 @@ n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_nam
 
     def _go(self, X: Any, y: Any, sample_weight: Any, classes: Any, incremental: bool) -> MLPClassifier:
         self._prepared()
-        going_on = hasattr(self, "_course") and incremental
+        going_on = incremental and self._course is not None
         X, y = self._read(X, y, False, not going_on)
         check_classification_targets(y)
         many = type_of_target(y).startswith("multilabel")
-        before = getattr(self, "classes_", None)
+        before = vars(self).get("classes_")
         if many:
             self.classes_, labels = np.arange(y.shape[1]), None
         elif incremental:
@@ -543,8 +544,7 @@ n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_nam
         if labels is not None:
             weight = self._weighed(self.class_weight, sample_weight, X, y, labels)
         loss, goal, outputs = self._goal(y, labels, k, X.dtype)
-        told = float(outputs) if many else 1.0
-        self._trained(X, goal, loss, outputs, 1.0, told, weight, labels, incremental)
+        self._trained(X, goal, loss, outputs, 1.0, weight, labels, incremental)
         return self
 
     def _goal(self, y: Array, labels: Array | None, k: int, dtype: Any) -> tuple[Loss, Array, int]:
@@ -612,7 +612,7 @@ n_iter_, t_, n_layers_, n_outputs_, out_activation_, n_features_in_, feature_nam
         self
         """
         if self.early_stopping:
-            raise ValueError("early_stopping should be False with partial_fit")
+            raise ValueError("partial_fit does not support early_stopping=True")
         _check_partial_fit_first_call(self, classes)
         return self._go(X, y, sample_weight, classes, True)
 

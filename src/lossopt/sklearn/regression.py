@@ -19,6 +19,9 @@ class Regressor(RegressorMixin, Linear):  # type: ignore[misc]
     """Squared error of one target or several."""
 
     fit_intercept: bool
+    # of those that have no such parameter
+    n_jobs: Any = None
+    warm_start: bool = False
     _flat: ClassVar[bool] = True  # whether a column of targets has weights (n_features,), as scikit-learn's have
 
     @abstractmethod
@@ -43,7 +46,7 @@ class Regressor(RegressorMixin, Linear):  # type: ignore[misc]
         self
         """
         method, tol, max_iter = self._method()
-        with jobs(getattr(self, "n_jobs", None)):
+        with jobs(self.n_jobs):
             X, y = self._rows(X, y, multi_output=True, y_numeric=True)
             y = np.asarray(y, X.dtype)
             weight = weights(sample_weight, X)
@@ -51,7 +54,7 @@ class Regressor(RegressorMixin, Linear):  # type: ignore[misc]
             targets = y.reshape(len(y), -1)
             k, d = targets.shape[1], X.shape[1]
             lots = [targets] if self._together(k) else [targets[:, [c]] for c in range(k)]
-            before = getattr(self, "coef_", None) if getattr(self, "warm_start", False) else None
+            before = vars(self).get("coef_") if self.warm_start else None
             rows, biases, rounds, gaps = [], [], [], []
             for c, lot in enumerate(lots):
                 start = None
@@ -129,7 +132,7 @@ class Centered:
         return np.asarray(self.center - coef @ self.middle if self.fit_intercept else np.zeros(len(coef)))
 
     def dense(self) -> Array:
-        X = self.X.toarray() if hasattr(self.X, "toarray") else self.X
+        X = self.X if isinstance(self.X, np.ndarray) else self.X.toarray()
         return np.asarray(self.root * (np.asarray(X, np.float64) - self.middle))
 
     def svd(self, alpha: float) -> tuple[Array, None]:
@@ -215,10 +218,30 @@ class LinearRegression(MultiOutputMixin, Regressor):  # type: ignore[misc]
         return penalties.NonNegative() if self.positive else None
 
     def _method(self) -> tuple[str, float, int]:
-        return "auto", max(number(self, "tol", 0), 1e-12), 100_000
+        return "auto", max(1e-4 * number(self, "tol", 0), 1e-12), 100_000
 
     def _together(self, k: int) -> bool:
         return k > 1 and not self.positive
+
+    def _minimum(
+        self,
+        X: Any,
+        targets: Array,
+        weight: Array | None,
+        penalty: Penalty | None,
+        method: str,
+        tol: float,
+        max_iter: int,
+        start: Array | None,
+    ) -> tuple[Array, Array, int | None, float]:
+        if not self.positive or not isinstance(X, np.ndarray):
+            return super()._minimum(X, targets, weight, penalty, method, tol, max_iter, start)
+        # where there are many minima, an active set ends in the same one for rows repeated and rows weighed
+        from scipy.optimize import nnls
+
+        rows = Centered(X, targets, weight, bool(self.fit_intercept))
+        coef = nnls(rows.dense(), rows.targets[:, 0], maxiter=max_iter)[0][None]
+        return coef.astype(X.dtype), rows.intercept(coef).astype(X.dtype), None, np.inf
 
 
 @final
@@ -286,7 +309,7 @@ class Ridge(MultiOutputMixin, Regressor):  # type: ignore[misc]
     def _penalty(self, mass: float, outputs: int, target: int) -> Penalty | None:
         alpha = np.ravel(self.alpha)[target if np.size(self.alpha) > 1 else 0]
         penalty = penalties.L2(float(alpha) / (mass * outputs)) if mass else None
-        return Positive(penalty) if self.positive else penalty
+        return penalties.NonNegative(penalty) if self.positive else penalty
 
     def _minimum(
         self,
@@ -318,34 +341,7 @@ def elastic(alpha: float, l1_ratio: float, positive: bool) -> Penalty | None:
     """scikit-learn's penalty of half the mean squared error, of all of it."""
     l1, l2 = 2 * alpha * l1_ratio, alpha * (1 - l1_ratio)
     made = penalties.ElasticNet(l1 + l2, l1 / (l1 + l2)) if l1 + l2 else None
-    return Positive(made) if positive else made
-
-
-class Positive(Penalty):
-    """Another penalty of weights that are not negative, infinity elsewhere."""
-
-    def __init__(self, penalty: Penalty | None) -> None:
-        self.penalty = penalty
-
-    def _formula(self) -> str:
-        return "(inf where W < 0)" + ("" if self.penalty is None else f" + {self.penalty._formula()}")
-
-    def _value(self, w: Array) -> float:
-        if (w < 0).any():
-            return np.inf
-        return 0.0 if self.penalty is None else self.penalty._value(w)
-
-    def _add_grad(self, w: Array, grad: Array) -> None:
-        if self.penalty is not None:
-            l1, l2 = self.penalty._coefficients()
-            grad += l1 + 2 * l2 * w
-        grad[(w <= 0) & (grad > 0)] = 0
-
-    def _prox(self, w: Array, step: float) -> None:
-        # on each coordinate alone the projection of the inner step is the step of both
-        if self.penalty is not None:
-            self.penalty._prox(w, step)
-        np.maximum(w, 0, out=w)
+    return penalties.NonNegative(made) if positive else made
 
 
 class _Sparse(Regressor, ABC):
