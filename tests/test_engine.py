@@ -118,11 +118,20 @@ def sparse(rng, n, d, each, canonical=True):
     return csr_array((rng.standard_normal(n * each)[taken], columns.ravel()[taken], ends), shape=(n, d))
 
 
+KINDS = [(lo.BinaryCrossEntropy(), 1), (lo.CrossEntropy(), 3)]
+
+
 @pytest.mark.parametrize("canonical", [True, False])
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize(("d", "each"), [(6, 3), (700, 4), (9001, 3)])
-@pytest.mark.parametrize(("loss", "k"), [(lo.BinaryCrossEntropy(), 1), (lo.CrossEntropy(), 3), (lo.CrossEntropy(), 40)])
+@pytest.mark.parametrize(
+    ("loss", "k", "d", "each"),
+    [
+        *((loss, k, d, each) for loss, k in KINDS for d, each in ((6, 3), (700, 4), (9001, 3))),
+        (lo.CrossEntropy(), 40, 6, 3),
+        (lo.CrossEntropy(), 40, 700, 4),
+    ],
+)
 def test_both_engines_give_the_same_on_csr(loss, k, d, each, dtype, index, canonical):
     """The same bits, also where only the columns that a batch touches are looked at (wide data, plain SGD); there decay
     and penalty catch up many updates at once, which rounds otherwise."""

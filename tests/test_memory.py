@@ -1,9 +1,9 @@
 """What calls take: never memory of the size of X, of the scores, or of the parameters.
 
-A pass over X keeps at most 64 partial gradients (CSR: 8 MiB of them, or a sixth of X) and buffers of some blocks of
-rows, however many rows there are. So each case, with 2**21 scores or parameters and about as much of X, or more, takes
-less than a quarter of the smaller. They are measured in a process of their own: what is resident, whoever asked for it,
-and what NumPy and Python ask for, whether they touch it or not.
+A pass over X keeps at most 64 partial gradients (CSR: 8 MiB of them, or a sixth of X, with several outputs two thirds)
+and buffers of some blocks of rows, however many rows there are. So each case, with 2**21 scores or parameters and about
+as much of X, or more, takes less than a quarter of the smaller. They are measured in a process of their own: what is
+resident, whoever asked for it, and what NumPy and Python ask for, whether they touch it or not.
 """
 
 from __future__ import annotations
@@ -130,11 +130,11 @@ def construction(form, k, cls, row, size):
 
 
 def wide(cls, row, size):
-    """So many features that the partial gradients of a CSR fill their 8 MiB; the scores are less."""
+    """So many features that the partial gradients of a CSR fill their two thirds of X; the scores are less."""
     X = csr(size // 20, 10, np.float64, np.int32, d=4000, each=40)
     f = lo.Objective(X, targets(row, len(X.indptr) - 1, X.dtype, 10), row.make(cls))
     w, out = f.zeros(), f.zeros()
-    return lambda: f.value_and_grad(w, out=out), (X.data.nbytes + X.indices.nbytes) / 4
+    return lambda: f.value_and_grad(w, out=out), 0.8 * (X.data.nbytes + X.indices.nbytes)
 
 
 def training(form, k, engine, cls, row, size):

@@ -31,6 +31,10 @@ _LARGE_SQUARES = 3000
 _MUCH = 2e6
 # least eigenvalue, of a Hessian scaled to a diagonal of ones, that Cholesky is trusted with
 _FLAT = 1e-13
+# parameters, of which fewer steps are remembered
+_MANY = 100_000
+# outputs, or probes, with which the mean of their Hessians is looked at
+_FEW = 4
 
 # what each method asks of an objective
 _ASKS: dict[str, tuple[str, ...]] = {
@@ -341,14 +345,15 @@ def _lbfgs(run: _Run) -> None:
         "maxfun": 100 * run.max_iter,
         "gtol": 0.0,
         "ftol": 0.0,
-        "maxcor": 20,
+        # what is remembered is read twice an iteration
+        "maxcor": 20 if start.size < _MANY else 10,
         "maxls": 50,
     }
     with contextlib.suppress(Enough), _apart():
         minimize(f, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options, callback=seen)
     # a line search ends where values differ by rounding; the gradient still says where to go
     while run.going():
-        away, back = _whitening(run)
+        away, back = _whitening(run, last=True)
         step = away(back(run.gradient.astype(np.float64)))
         run.n_iter += 1
         before = run.violation
@@ -373,11 +378,11 @@ def _apart() -> Iterator[None]:
         yield
 
 
-def _whitening(run: _Run) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+def _whitening(run: _Run, last: bool = False) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """What brings steps and gradients to coordinates in which the Hessian at hand is near the identity.
 
     Of several outputs the mean of their Hessians stands for each. Of CSR, and of more columns than can be multiplied
-    with one another, only the diagonal is made even.
+    with one another, only the diagonal is made even; last: as far as a step of Newton's kind needs.
     """
     objective, k = run.objective, getattr(run.objective, "n_outputs", 1)
     if not isinstance(objective, Objective) or not objective._mass or not _bends(objective):
@@ -385,15 +390,17 @@ def _whitening(run: _Run) -> tuple[Callable[[Array], Array], Callable[[Array], A
     n, features = objective.X.shape
     d, z = features + bool(objective.fit_intercept), _scores(objective, run.w)
     h = np.zeros(n)
-    for c in range(k):
-        along = np.zeros((n, k))
-        along[:, c] = 1
-        h += objective._bent(z, along).reshape(n, k)[:, c] / k
+    for along in np.eye(k) if k <= _FEW else _signs(k):
+        # the trace of each row's Hessian: exact from unit vectors, near it from signs
+        bent = objective._bent(z, np.broadcast_to(along, (n, k)).reshape(z.shape)).reshape(n, k)
+        h += bent @ along / (k if k <= _FEW else k * _FEW)
     # a floor keeps rows in it that are sure of themselves now; those of weight 0 are none
     h = np.maximum(h, 0.1 * h.mean() if objective._weight is None else 0.1 * h.mean() * (objective._weight > 0))
     if isinstance(objective.X, CSR) or d > _LARGE_NORMAL or 4 * d > n:
         diagonal = np.append(_column_squares(objective.X, h) + 2 * objective._ridge(), h.sum())[:d]
-        scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
+        # rare columns are many in CSR, and their squares at the start say little of those at the end: half of the way
+        power = -0.25 if isinstance(objective.X, CSR) and not last else -0.5
+        scale = np.where(diagonal > 0, diagonal, 1) ** power
         along_each = np.concatenate([np.tile(scale[:features], k), np.tile(scale[features:], k)])
         return lambda v: v * along_each, lambda g: g * along_each
     gram = np.zeros((features + 1, features + 1))
@@ -415,6 +422,12 @@ def _whitening(run: _Run) -> tuple[Callable[[Array], Array], Callable[[Array], A
         return np.concatenate([x[:, :features].ravel(), x[:, features:].ravel()])
 
     return lambda v: flat(blocks(v) @ turn), lambda g: flat(blocks(g) @ turn.T)
+
+
+def _signs(k: int) -> Array:
+    """_FEW vectors of signs, the same ones always."""
+    bits = np.random.Philox(key=0).random_raw(_FEW * k) >> np.uint64(63)
+    return 1.0 - 2.0 * bits.astype(np.float64).reshape(_FEW, k)
 
 
 def _column_squares(X: Any, h: Array) -> Array:

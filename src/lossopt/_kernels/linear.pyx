@@ -247,6 +247,11 @@ def gradient(x, g, weight, bias):
 # ---- CSR
 
 
+cdef Py_ssize_t all_chunks(Py_ssize_t k, Py_ssize_t nnz) noexcept nogil:
+    """Numbers that all chunks hold together: 8 MiB, or a sixth of the memory of X, with several outputs two thirds."""
+    return max(<Py_ssize_t>(1 << 20), nnz if k > 1 else nnz // 4)
+
+
 cdef void sparse_layout(sparse_t* t) noexcept nogil:
     """Chunks and blocks of rows, from the shape alone; and where in the room they are."""
     cdef Py_ssize_t least, room
@@ -256,15 +261,19 @@ cdef void sparse_layout(sparse_t* t) noexcept nogil:
     if t.n > ROWS:
         # a chunk's gradient is cleared, filled and added up: little beside its rows, if they hold 16 times as many numbers
         least = max(<Py_ssize_t>8192, 16 * (t.d + ROWS))
-        # all chunks together: 8 MiB, or a sixth of the memory of X, unless one alone takes more
-        room = max(<Py_ssize_t>(1 << 20), t.nnz // 4)
+        # unless one alone takes more
+        room = all_chunks(t.k, t.nnz)
         # a cache may not hold weights and gradient at once: as many numbers of X as there are weights go by before the two
-        # change places, and no more rows than features, whose predictions wait meanwhile
-        t.block = <Py_ssize_t>min(<double>t.d, <double>t.d * <double>t.k * <double>t.n / <double>(t.nnz + 1))
+        # change places, and half as many rows as features, whose predictions wait meanwhile
+        t.block = <Py_ssize_t>min(0.5 * <double>t.d, <double>t.d * <double>t.k * <double>t.n / <double>(t.nnz + 1))
         t.block = min(t.block, t.n) // ROWS * ROWS + ROWS
         t.each = t.k * (t.d + 1 + t.block)
         t.count = min(min(<Py_ssize_t>CHUNKS, t.n // (4 * ROWS)), min(t.nnz // least, room // max(t.each, <Py_ssize_t>1)))
-        t.count = max(t.count, <Py_ssize_t>1)
+        # no odd one for which all threads but one would wait
+        least = 1
+        while 2 * least <= t.count:
+            least *= 2
+        t.count = least
         t.size = ((t.n + t.count - 1) // t.count + ROWS - 1) // ROWS * ROWS
         t.count = (t.n + t.size - 1) // max(t.size, <Py_ssize_t>1)
     if t.grad_weight == NULL:
@@ -280,7 +289,7 @@ cdef size_t sparse_room(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, Py_ssize_t nnz
     """Bytes for a pass over n rows that hold nnz numbers, or fewer."""
     cdef Py_ssize_t each = k * (d + 1 + n + ROWS), all_ = each
     if n >= 8 * ROWS:
-        all_ = max(each, max(<Py_ssize_t>(1 << 20), nnz // 4))
+        all_ = max(each, all_chunks(k, nnz))
     return CHUNKS * sizeof(sum_t) + (all_ + (d * k + SIDE if k > 1 else 0)) * sizeof(double)
 
 

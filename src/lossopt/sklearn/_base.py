@@ -159,7 +159,7 @@ class Thinned(Linear):
     """A linear model whose weights may be kept sparse."""
 
     def sparsify(self) -> Any:
-        """Keep coef_ as CSR from now on, which takes less memory where most of it is zero.
+        """Keep ``coef_`` as CSR from now on, which takes less memory where most of it is zero.
 
         Returns
         -------
@@ -172,7 +172,7 @@ class Thinned(Linear):
         return self
 
     def densify(self) -> Any:
-        """Keep coef_ as an array, as it is after a fit.
+        """Keep ``coef_`` as an array, as it is after a fit.
 
         Returns
         -------

@@ -518,7 +518,8 @@ class LogisticRegressionCV(_Folded, Logistic):
 intercept_scaling, random_state
         As scikit-learn's, and as for LogisticRegression; ``scoring=None`` is the accuracy.
     use_legacy_attributes : bool
-        True: scores_, coefs_paths_, C_, l1_ratio_ and n_iter_ have the shapes of scikit-learn before 1.10, by class.
+        True: ``scores_``, ``coefs_paths_``, ``C_``, ``l1_ratio_`` and ``n_iter_`` are by class, as before scikit-learn
+        1.10.
 
     Attributes
     ----------
