@@ -146,6 +146,15 @@ def test_probabilities_are_scikit_learns(loss, two):
     assert_allclose(np.exp(model.predict_log_proba(X)), model.predict_proba(X))
 
 
+def test_an_optimizer_needs_no_rate_of_scikit_learns():
+    for alone in ({"optimizer": lo.Adam(0.01)}, {"schedule": lo.Constant(0.01)}):
+        model = own.SGDClassifier("log_loss", penalty=None, alpha=0, random_state=0, **alone).fit(X2, Y2)
+        assert model.score(X2, Y2) > 0.97
+    # the one given is not moved on
+    assert own.SGDClassifier("log_loss", optimizer=(adam := lo.Adam(0.01))).fit(X2, Y2).optimizer is adam
+    assert adam.steps == 0
+
+
 def test_the_softmax_goes_to_its_minimum():
     best = own.LogisticRegression(C=1 / (1e-2 * len(X3)), tol=1e-6).fit(X3, Y3)
     for batch, optimizer, schedule in (
@@ -405,6 +414,7 @@ def test_the_minimum_of_a_perceptron_is_one():
 @pytest.mark.parametrize(
     ("model", "said"),
     [
+        (own.SGDClassifier(["hinge"]), r"SGDClassifier: loss must be one of 'hinge', .*, got \['hinge'\]"),
         (own.SGDClassifier("log"), "SGDClassifier: loss must be one of 'hinge', 'log_loss'"),
         (own.SGDRegressor("hinge"), "SGDRegressor: loss must be one of 'squared_error', 'huber'"),
         (own.SGDClassifier(penalty="l3"), "SGDClassifier: penalty must be one of 'l2', 'l1', 'elasticnet', None"),

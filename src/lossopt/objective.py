@@ -13,7 +13,7 @@ from lossopt._arrays import CSR, Rows
 from lossopt._component import Component
 from lossopt._kernels import abi
 from lossopt.explanations import explain
-from lossopt.losses import Loss, _Outside, evaluate
+from lossopt.losses import MSE, Loss, _Outside, evaluate
 from lossopt.penalties import Penalty
 
 Array = NDArray[Any]
@@ -432,7 +432,12 @@ class Objective(Component):
         w, k, d = _arrays.floats("w", w), self.n_outputs, self.X.shape[1]
         weight, bias = self.unpack(w.astype(self.X.dtype))
         made = np.zeros((k, d + 1, k, d + 1))
-        z = linear_predict(self.X, weight, bias if self.fit_intercept else None) if self._mass else np.zeros(0)
+        z = np.zeros(0)
+        if self._mass:
+            # squares bend alike everywhere: there X need not be read for its scores
+            even = isinstance(self.loss, MSE)
+            own = bias if self.fit_intercept else None
+            z = np.zeros((len(self.X), k)) if even else linear_predict(self.X, weight, own)
         for start in range(0, len(z), _HESSIAN_ROWS):
             part = slice(start, start + _HESSIAN_ROWS)
             self._add_hessian(made, part, z[part].astype(np.float64))

@@ -52,7 +52,7 @@ def count(estimator: Any, name: str) -> int:
 def one_of(estimator: Any, name: str, words: Any) -> Any:
     """A parameter that is one of some words."""
     x = getattr(estimator, name)
-    if x not in words:
+    if not isinstance(x, (str, type(None))) or x not in words:
         raise ValueError(f"{type(estimator).__name__}: {name} must be one of {', '.join(map(repr, words))}, got {x!r}")
     return x
 

@@ -168,7 +168,7 @@ class _PathCV(RegressorMixin, _Folded, Linear):  # type: ignore[misc]
                     errors[r, f] = [looked_at(result.w) for result in path]
             mean = errors.mean(axis=1)
             best = np.unravel_index(np.argmin(mean), mean.shape)
-            self.alpha_, self.l1_ratio_ = grids[best[0]][best[1]], ratios[best[0]]
+            self.alpha_, self.l1_ratio_ = float(grids[best[0]][best[1]]), ratios[best[0]]
             self.alphas_ = (
                 grids[0] if len(ratios) == 1 or not isinstance(self.alphas, (int, np.integer)) else np.array(grids)
             )

@@ -33,8 +33,8 @@ from lossopt.schedules import InverseTime, Schedule
 from lossopt.sklearn._base import Array, Classifier, Thinned, count, jobs, number, one_of, softmax_logs, weights
 from lossopt.sklearn._stochastic import Averaging, Course, Stochastic, renewed
 
-# scikit-learn's; and at its kink a perceptron's gradient is not zero: weights of zero begin to move
 _EPSILON = 0.1
+# at its kink a perceptron's gradient is not zero: weights of zero begin to move
 _PERCEPTRON = float(np.finfo(np.float32).tiny)
 
 
@@ -83,10 +83,12 @@ class _Descent(Stochastic, Thinned):
         return penalties.ElasticNet(l1 + l2, l1 / (l1 + l2)) if l1 else penalties.L2(l2)
 
     def _rate(self, loss: Loss) -> float | Schedule:
-        """What scikit-learn's learning_rate is for each update."""
+        """What scikit-learn's learning_rate is for each update; 0 where another takes its place."""
         one_of(self, "learning_rate", self._RATES)
         eta0 = number(self, "eta0", 0)
         power = number(self, "power_t", -np.inf)
+        if self.optimizer is not None or self.schedule is not None:
+            return 0.0
         if self.learning_rate == "optimal":
             alpha = number(self, "alpha", 0)
             if alpha == 0:
@@ -101,7 +103,7 @@ class _Descent(Stochastic, Thinned):
                 slope = abs(float(loss.value_and_grad([-typical], [1.0])[1][0]))
             start = max(1.0, slope) / (typical * alpha)
             return InverseTime(1 / (alpha * start), 1 / start)
-        if eta0 == 0 and self.optimizer is None and self.schedule is None:
+        if eta0 == 0:
             raise ValueError(f"{type(self).__name__}: eta0 must be > 0, got {self.eta0!r}")
         return InverseTime(eta0, 1.0, power) if self.learning_rate == "invscaling" and power else eta0
 
