@@ -367,18 +367,33 @@ OPTIMIZERS: dict[str, list[Optimizer]] = {
         ),
     ],
     "nadam": [
-        Optimizer({"lr": 0.01}, "nadam_update", (0.01, 0.9, 0.999, 1e-8, 0, 0.7, 0.8, 0.6), state=2),
+        Optimizer({"lr": 0.01}, "nadam_update", (0.01, 0.9, 0.999, 1e-8, 0, 0.7, 0.8, 0.6, False), state=2),
         Optimizer(
             {"lr": 0.02, "betas": (0.8, 0.95), "weight_decay": 0.1, "momentum_decay": 0.01},
             "nadam_update",
-            (0.02, 0.8, 0.95, 1e-8, 0.1, 0.7, 0.8, 0.6),
+            (0.02, 0.8, 0.95, 1e-8, 0.1, 0.7, 0.8, 0.6, False),
+            state=2,
+        ),
+        Optimizer(
+            {"lr": 0.02, "weight_decay": 0.1, "decoupled_weight_decay": True},
+            "nadam_update",
+            (0.02, 0.9, 0.999, 1e-8, 0.1, 0.7, 0.8, 0.6, True),
             state=2,
         ),
     ],
     "radam": [
-        Optimizer({"lr": 0.01}, "radam_update", (0.01, 0.9, 0.999, 1e-8, 0), state=2),
+        Optimizer({"lr": 0.01}, "radam_update", (0.01, 0.9, 0.999, 1e-8, 0, False), state=2),
         Optimizer(
-            {"lr": 0.02, "betas": (0.8, 0.7), "weight_decay": 0.1}, "radam_update", (0.02, 0.8, 0.7, 1e-8, 0.1), state=2
+            {"lr": 0.02, "betas": (0.8, 0.7), "weight_decay": 0.1},
+            "radam_update",
+            (0.02, 0.8, 0.7, 1e-8, 0.1, False),
+            state=2,
+        ),
+        Optimizer(
+            {"lr": 0.02, "betas": (0.8, 0.7), "weight_decay": 0.1, "decoupled_weight_decay": True},
+            "radam_update",
+            (0.02, 0.8, 0.7, 1e-8, 0.1, True),
+            state=2,
         ),
     ],
     "lion": [

@@ -548,6 +548,31 @@ def test_many_rows_are_taken_by_blocks():
     np.testing.assert_allclose(objective.hessian(w), (rows * (p * (1 - p))[:, None]).T @ rows / len(X), rtol=1e-11)
 
 
+@pytest.mark.parametrize("case", ["even", "weighted", "without some rows", "float32", "CSR"])
+def test_large_hessians_are_made_in_parts_with_the_same_bits_on_any_number_of_threads(case):
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((20_011, 80)), None
+    if case == "weighted":
+        weight = rng.random(len(X))
+    elif case == "without some rows":
+        weight = rng.integers(0, 2, len(X)).astype(float)
+        X[weight == 0] = np.nan
+    elif case == "float32":
+        X = X.astype(np.float32)
+    objective = lo.Objective(csr_array(X) if case == "CSR" else X, np.zeros(len(X)), lo.MSE(), sample_weight=weight)
+    threads, made = lo.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            lo.set_num_threads(count)
+            made.append(objective.hessian(objective.zeros()))
+    finally:
+        lo.set_num_threads(threads)
+    assert made[0].tobytes() == made[1].tobytes() == made[2].tobytes()
+    mass = np.ones(len(X)) if weight is None else weight
+    rows = np.c_[np.nan_to_num(X.astype(np.float64)), np.ones(len(X))]
+    np.testing.assert_allclose(made[0], 2 * (rows * mass[:, None]).T @ rows / mass.sum(), rtol=1e-10, atol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["Newton-CG", "trust-ncg", "trust-krylov"])
 def test_scipy_takes_the_hessian_product(method):
     objective = logistic(lo.L2(1e-2))

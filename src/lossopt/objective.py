@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,18 @@ from lossopt._kernels import abi
 from lossopt.explanations import explain
 from lossopt.losses import MSE, Loss, _Outside, evaluate
 from lossopt.penalties import Penalty
+from lossopt.runtime import blas_alone, get_num_threads
 
 Array = NDArray[Any]
 
 # rows a product of more outputs than the dense kernels take: the block of X and its predictions stay in the last cache
 _BLAS_ROWS = 512
 # rows whose second derivatives are there at once; numbers of a block of X that is weighed by them, to stay in cache
-_HESSIAN_ROWS = 1 << 16
+_HESSIAN_ROWS = 1 << 18
 _HESSIAN_NUMBERS = 1 << 17
+# parts of the rows whose products are made apart, at most; multiplications that are worth threads
+_PRODUCTS = 16
+_WORTH_THREADS = 1 << 26
 
 
 def linear_value_and_grad(
@@ -92,12 +98,26 @@ def linear_predict(X: Array | CSR, weight: Array, bias: Array | None) -> Array:
 
 def _add_product(made: Array, X: Array | CSR, h: Array) -> None:
     """Add to made (d + 1, d + 1) the sum of h_i x_i x_i.T, with a one behind each row."""
+    # as many parts as the shape says, whatever does them
+    parts = min(_PRODUCTS, len(X) // (8 * len(made)))
+    if parts < 2 or len(X) * made.size < _WORTH_THREADS:
+        made += _product(X, h)
+        return
+    ends = [len(X) * i // parts for i in range(parts + 1)]
+    rows = [slice(*pair) for pair in pairwise(ends)]
+    with blas_alone("numpy") as alone, ThreadPoolExecutor(min(parts, get_num_threads() if alone else 1)) as pool:
+        for product in pool.map(lambda part: _product(X[part], h[part]), rows):
+            made += product
+
+
+def _product(X: Array | CSR, h: Array) -> Array:
+    """What `_add_product` adds."""
     d = X.shape[1]
+    made = np.zeros((d + 1, d + 1))
     even = bool((h == h[0]).all())
     # a product with its own transpose takes half the work, where there is a square root
     sign = -1.0 if h.max() <= 0 else 1.0 if h.min() >= 0 else 0.0
-    dense = isinstance(X, np.ndarray)
-    rows = len(X) if even and dense and X.dtype == np.float64 else max(256, _HESSIAN_NUMBERS // max(d, 1))
+    rows = max(256, 8 * d if even else 2 * d, _HESSIAN_NUMBERS // max(d, 1))
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         block = X[part]
@@ -118,6 +138,7 @@ def _add_product(made: Array, X: Array | CSR, h: Array) -> None:
         made[:d, d] += border
         made[d, :d] += border
         made[d, d] += weight.sum()
+    return made
 
 
 def linear_gradient(X: Array | CSR, g: Array, grad_weight: Array, grad_bias: Array) -> None:

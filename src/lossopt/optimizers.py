@@ -994,6 +994,8 @@ class NAdam(_WithBetas):
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
     momentum_decay : float or Schedule
+    decoupled_weight_decay : bool
+        Decay as AdamW's, which the moments do not see.
     groups : dict of dicts, optional
         Hyperparameters of their own for arrays by name: see Optimizer.
 
@@ -1020,9 +1022,11 @@ class NAdam(_WithBetas):
         eps: Number = 1e-8,
         weight_decay: Number = 0,
         momentum_decay: Number = 4e-3,
+        decoupled_weight_decay: bool = False,
         groups: Groups | None = None,
     ) -> None:
         _checked(self, momentum_decay=(momentum_decay, 0, np.inf))
+        self.decoupled_weight_decay = bool(decoupled_weight_decay)
         self.momentum_decay = momentum_decay
         self._product: tuple[int, float] = (0, 1.0)  # of so many mu
         self._made(lr, betas, eps, weight_decay, groups)
@@ -1031,8 +1035,8 @@ class NAdam(_WithBetas):
         return _kernels.updates.nadam_update
 
     def _hyper(self) -> tuple[Number | bool, ...]:
-        # the last three are made for each update
-        return *super()._hyper(), 0.0, 0.0, 0.0
+        # three are made for each update
+        return *super()._hyper(), 0.0, 0.0, 0.0, self.decoupled_weight_decay
 
     def _mu(self, first: int, t: Array) -> list[tuple[float, float]]:
         """mu_k, and what mu_(k+1) would be, of the updates from `first` on, at the given t."""
@@ -1064,7 +1068,7 @@ class NAdam(_WithBetas):
         mu = _mu(k, beta, decay)  # type: ignore[arg-type]
         self._product = k, before * mu
         ahead = _mu(k + 1, beta, decay)  # type: ignore[arg-type]
-        return others[0] * self._lr_scale, *others[1:], mu, ahead, self._product[1]
+        return others[0] * self._lr_scale, *others[1:], mu, ahead, self._product[1], self.decoupled_weight_decay
 
 
 class RAdam(_WithBetas):
@@ -1081,6 +1085,8 @@ class RAdam(_WithBetas):
         Added to ``sqrt(v)`` before the correction, as torch's.
     weight_decay : float or Schedule
         ``weight_decay * w`` joins the gradient.
+    decoupled_weight_decay : bool
+        Decay as AdamW's, which the moments do not see.
     groups : dict of dicts, optional
         Hyperparameters of their own for arrays by name: see Optimizer.
 
@@ -1104,12 +1110,17 @@ class RAdam(_WithBetas):
         betas: tuple[Number, Number] = (0.9, 0.999),
         eps: Number = 1e-8,
         weight_decay: Number = 0,
+        decoupled_weight_decay: bool = False,
         groups: Groups | None = None,
     ) -> None:
+        self.decoupled_weight_decay = bool(decoupled_weight_decay)
         self._made(lr, betas, eps, weight_decay, groups)
 
     def _family(self) -> Any:
         return _kernels.updates.radam_update
+
+    def _hyper(self) -> tuple[Number | bool, ...]:
+        return *super()._hyper(), self.decoupled_weight_decay
 
 
 class Lion(Optimizer):

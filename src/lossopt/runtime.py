@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,24 @@ def get_num_threads() -> int:
     return int(abi.get_num_threads())
 
 
+@contextlib.contextmanager
+def blas_alone(package: str) -> Iterator[bool]:
+    """The BLAS that numpy or scipy calls, on one thread; whether it is: that takes threadpoolctl.
+
+    Its idle threads spin beside ours and hold them up, and on products of few columns they gain nothing.
+    """
+    try:
+        from threadpoolctl import ThreadpoolController
+    except ImportError:
+        yield False
+        return
+    libraries = ThreadpoolController()
+    paths = [x["filepath"] for x in libraries.info() if x["user_api"] == "blas"]
+    own = [path for path in paths if package in path.replace("scipy_openblas", "")] or paths
+    with libraries.select(filepath=own).limit(limits=1):
+        yield True
+
+
 def info() -> dict[str, Any]:
     """What is running: kernel level, threads, compiler, versions, and which parts use BLAS.
 
@@ -106,7 +126,7 @@ def info() -> dict[str, Any]:
         "python": sys.version.split()[0],
         "numpy": np.__version__,
         "platform": f"{platform.system()} {platform.machine()}",
-        "blas": f"MLP; linear models of more than {_kernels.linear.MOST_OUTPUTS} outputs on a dense X",
+        "blas": f"MLP; linear models of more than {_kernels.linear.MOST_OUTPUTS} outputs on a dense X; solvers",
     }
 
 

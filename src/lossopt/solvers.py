@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from itertools import islice
@@ -18,6 +18,7 @@ from lossopt._arrays import CSR
 from lossopt.losses import MSE, BinaryCrossEntropy, CrossEntropy, evaluate
 from lossopt.objective import Objective, _add_product, _bound, _steepness, linear_predict, safe_lr
 from lossopt.penalties import Penalty, _Separable
+from lossopt.runtime import blas_alone
 
 Array = NDArray[Any]
 
@@ -33,6 +34,8 @@ _MUCH = 2e6
 _FLAT = 1e-13
 # parameters, of which fewer steps are remembered
 _MANY = 100_000
+# numbers of the second derivatives of intercepts that are looked at
+_WORTH_SOME = 1 << 25
 # outputs, or probes, with which the mean of their Hessians is looked at
 _FEW = 4
 
@@ -92,13 +95,14 @@ class Result:
     degrees_of_freedom: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Squares:
     """The data term of squared errors as a quadratic of w: what a path looks at instead of the rows."""
 
     hessian: Array
     slope: Array  # at zero
     constant: float
+    seen: tuple[Array, float, Array] | None = None  # where it was looked at last, and what was seen
 
     @staticmethod
     def of(objective: Objective) -> _Squares:
@@ -109,8 +113,10 @@ class _Squares:
         return _Squares(hessian, slope, value)
 
     def data(self, w: Array) -> tuple[float, Array]:
-        bent = self.hessian @ w
-        return self.constant + float(w @ (self.slope + 0.5 * bent)), self.slope + bent
+        if self.seen is None or not np.array_equal(w, self.seen[0]):
+            bent = self.hessian @ w
+            self.seen = w.copy(), self.constant + float(w @ (self.slope + 0.5 * bent)), self.slope + bent
+        return self.seen[1:]
 
 
 @dataclass
@@ -349,7 +355,7 @@ def _lbfgs(run: _Run) -> None:
         "maxcor": 20 if start.size < _MANY else 10,
         "maxls": 50,
     }
-    with contextlib.suppress(Enough), _apart():
+    with contextlib.suppress(Enough), blas_alone("scipy"):
         minimize(f, np.zeros_like(start), jac=True, method="L-BFGS-B", options=options, callback=seen)
     # a line search ends where values differ by rounding; the gradient still says where to go
     while run.going():
@@ -361,21 +367,6 @@ def _lbfgs(run: _Run) -> None:
             break
         if run.violation > 0.5 * before:
             run.ended = _PRECISION
-
-
-@contextlib.contextmanager
-def _apart() -> Iterator[None]:
-    """scipy's BLAS on one thread, which is enough for its vectors: others would spin beside ours, and hold them up."""
-    try:
-        from threadpoolctl import ThreadpoolController
-    except ImportError:
-        yield
-        return
-    libraries = ThreadpoolController()
-    paths = [x["filepath"] for x in libraries.info() if x["user_api"] == "blas"]
-    own = [path for path in paths if "scipy" in path.replace("scipy_openblas", "")] or paths
-    with libraries.select(filepath=own).limit(limits=1):
-        yield
 
 
 def _whitening(run: _Run, last: bool = False) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
@@ -572,7 +563,7 @@ def _cd(run: _Run) -> None:
         urgent[: objective.size] = np.abs(run.gradient)
         active = (w != 0) | (pulls == 0)
         # others join by how much they matter
-        size = max(size, min(d, 2 * int(np.count_nonzero(active))))
+        size = max(size, min(d, 3 * int(np.count_nonzero(active))))
         urgent[active] = np.inf
         urgent[d] = np.inf if objective.fit_intercept else -np.inf
         # what has been gathered is there to stay
@@ -596,25 +587,35 @@ class _Gathered:
     def __init__(self, objective: Objective) -> None:
         self.objective = objective
         self.places = np.zeros(0, np.int64)  # the number of features stands for the intercept
-        self.columns = np.zeros((0, len(objective.X)))
+        # as much as X has, of which what is not written is not taken; of CSR that may be more than there is
+        self.room = np.empty((0 if isinstance(objective.X, CSR) else objective.X.shape[1] + 1, len(objective.X)))
         self.products = np.zeros((0, 0)) if isinstance(objective.loss, MSE) else None
+
+    @property
+    def columns(self) -> Array:
+        return self.room[: len(self.places)]
 
     def add(self, places: Array) -> None:
         """Gather these as well."""
         objective, features = self.objective, places[places < self.objective.X.shape[1]]
-        new = np.ones((len(places), len(objective.X)))
-        new[: len(features)] = _columns(objective.X, features)
+        had, need = len(self.places), len(self.places) + len(places)
+        if need > len(self.room):
+            self.room = np.concatenate([self.columns, np.empty((need, len(objective.X)))])
+        before, new = self.room[:had], self.room[had:need]
+        new[len(features) :] = 1
+        _columns(objective.X, features, new[: len(features)])
         if objective._weight is not None:
             # a row of weight 0 is no row, whatever it holds
             new[:, objective._weight == 0] = 0
         self.places = np.concatenate([self.places, places])
-        self.columns = np.concatenate([self.columns, new])
         if self.products is not None:
-            second = objective._bent(np.zeros(new.shape[1]), np.ones(new.shape[1]))
+            second, here = objective._bent(np.zeros(new.shape[1]), np.ones(new.shape[1])), new
+            if objective._weight is not None:
+                here, before, second = new * np.sqrt(second), before * np.sqrt(second), np.ones(1)
             with np.errstate(over="ignore", invalid="ignore"):
-                across = (new * second) @ self.columns.T
-            left = np.concatenate([self.products, across[:, : len(self.products)]])
-            self.products = np.concatenate([left, across.T], axis=1)
+                # a product with its own transpose takes half the work
+                across, own = (here @ other.T * second[0] for other in (before, here))
+            self.products = np.block([[self.products, across.T], [across, own]])
 
 
 def _within_squares(run: _Run, squares: _Squares, chosen: Array, w: Array, pulls: Array, ridge: Array) -> None:
@@ -687,18 +688,19 @@ def _within(run: _Run, gathered: _Gathered, w: Array, pulls: Array, ridge: Array
     run.move(found, *run.look(found))
 
 
-def _columns(X: Any, features: Array) -> Array:
+def _columns(X: Any, features: Array, out: Array) -> None:
     """Some columns, one a row, in double."""
     if not isinstance(X, CSR):
-        return np.asarray(X[:, features].T, np.float64)
+        for start in range(0, len(X), 256):
+            out[:, start : start + 256] = X[start : start + 256, features].T
+        return
     place = np.full(X.shape[1], -1)
     place[features] = np.arange(len(features))
     row, at = X.stored()
     column = place[X.indices[at]]
     kept = column >= 0
-    made = np.zeros((len(features), len(X)))
-    np.add.at(made, (column[kept], row[kept]), X.data[at[kept]])
-    return made
+    out[...] = 0
+    np.add.at(out, (column[kept], row[kept]), X.data[at[kept]])
 
 
 # ---- certificates
@@ -717,6 +719,9 @@ def _polish(run: _Run) -> bool:
     rows = None if objective._weight is None else objective._weight.astype(np.float64)
     base = linear_predict(objective.X, weight.astype(objective.X.dtype), None).astype(np.float64)
     base = base.reshape(objective.loss._shape(len(objective.X), k))
+    # of many outputs some rows are enough to say how the intercepts bend, and steps mend the rest
+    some = slice(None, None, 1 + base.size * k // _WORTH_SOME)
+    share = len(base) / max(len(base[some]), 1)
     for _ in range(5):
         z = base + bias if base.ndim == 2 else base + bias[0]
         g = np.empty_like(z)
@@ -726,9 +731,9 @@ def _polish(run: _Run) -> bool:
             break
         curves = np.empty((k, k))
         for c in range(k):
-            along = np.zeros((len(z), k))
+            along = np.zeros((len(z[some]), k))
             along[:, c] = 1
-            curves[c] = objective._bent(z, along).reshape(len(z), k).sum(axis=0)
+            curves[c] = share * objective._bent(z[some], along.reshape(z[some].shape), some).reshape(-1, k).sum(axis=0)
         bias = bias - np.linalg.lstsq(curves, slope, rcond=None)[0]
     w = run.w.copy()
     w[weight.size :] = bias

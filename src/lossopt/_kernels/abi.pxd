@@ -286,6 +286,9 @@ cdef class Arrays:
     cdef readonly Py_ssize_t count
     cdef readonly int itemsize
     cdef range_t* ranges        # sorted by address
+    cdef object kept            # tensors whose memory this is
+
+    cdef int make_room(self, Py_ssize_t n) except -1
 
 
 cdef int hold(Py_buffer* views, tuple read, tuple written) except -1

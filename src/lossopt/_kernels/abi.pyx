@@ -3,6 +3,8 @@
 import os
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc, qsort
 from libc.string cimport memcpy, memset
 
@@ -294,6 +296,53 @@ cdef class Update:
         return self.c.slots
 
 
+# ---- DLPack: what its standard lays down
+
+cdef struct tensor_t:
+    void* data
+    int32_t device
+    int32_t number
+    int32_t ndim
+    uint8_t code            # 2: floating
+    uint8_t bits
+    uint16_t lanes
+    int64_t* shape
+    int64_t* strides        # in numbers; NULL: dense
+    uint64_t byte_offset
+
+cdef struct exchange_t:
+    uint32_t major
+    uint32_t minor
+    void* previous
+    void* allocate
+    void* export_one
+    void* import_one
+    int (*describe)(void* tensor, tensor_t* out) except -1
+    void* stream
+
+
+cdef Py_ssize_t numbers_of(const tensor_t* t) noexcept nogil:
+    cdef Py_ssize_t n = 1
+    cdef int i
+    for i in range(t.ndim):
+        n *= t.shape[i]
+    return n
+
+
+cdef bint plain_tensor(const tensor_t* t) noexcept nogil:
+    """Whether this is float64 or float32 in the processor's memory, in C order without gaps."""
+    cdef Py_ssize_t n = 1
+    cdef int i
+    if t.device != 1 or t.code != 2 or t.lanes != 1 or not (t.bits == 64 or t.bits == 32):
+        return False
+    if t.strides != NULL and numbers_of(t):
+        for i in range(t.ndim - 1, -1, -1):
+            if t.shape[i] != 1 and t.strides[i] != n:
+                return False
+            n *= t.shape[i]
+    return True
+
+
 cdef int by_address(const void* a, const void* b) noexcept nogil:
     return ((<const range_t*>a).start > (<const range_t*>b).start) - ((<const range_t*>a).start < (<const range_t*>b).start)
 
@@ -304,14 +353,7 @@ cdef class Arrays:
     def __cinit__(self, list arrays, bint writable):
         cdef Py_ssize_t i, n = len(arrays)
         cdef int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (PyBUF_WRITABLE if writable else 0)
-        # one piece of memory for all of the tables
-        self.views = <Py_buffer*>calloc(
-            n + 1, sizeof(Py_buffer) + sizeof(void*) + sizeof(Py_ssize_t) + sizeof(range_t))
-        if self.views == NULL:
-            raise MemoryError
-        self.data = <void**>(self.views + n + 1)
-        self.sizes = <Py_ssize_t*>(self.data + n + 1)
-        self.ranges = <range_t*>(self.sizes + n + 1)
+        self.make_room(n)
         for i in range(n):
             PyObject_GetBuffer(arrays[i], &self.views[i], flags)
             self.count = i + 1
@@ -328,10 +370,64 @@ cdef class Arrays:
         if n > 1:
             qsort(self.ranges, n, sizeof(range_t), by_address)
 
+    cdef int make_room(self, Py_ssize_t n) except -1:
+        # one piece of memory for all of the tables
+        free(self.views)
+        self.views = <Py_buffer*>calloc(
+            n + 1, sizeof(Py_buffer) + sizeof(void*) + sizeof(Py_ssize_t) + sizeof(range_t))
+        if self.views == NULL:
+            raise MemoryError
+        self.data = <void**>(self.views + n + 1)
+        self.sizes = <Py_ssize_t*>(self.data + n + 1)
+        self.ranges = <range_t*>(self.sizes + n + 1)
+        return 0
+
     def __dealloc__(self):
         if self.views != NULL:
             release(self.views, self.count)
         free(self.views)
+
+    @staticmethod
+    def of_tensors(list tensors, exchange):
+        """The memory of a framework's tensors, by its table of DLPack's functions. It is not held: the tensors are.
+
+        None where one is not dense, or not in the processor's memory, or where not all are float64, or all float32.
+        """
+        cdef exchange_t* table = <exchange_t*>PyCapsule_GetPointer(exchange, "dlpack_exchange_api")
+        cdef Arrays self = Arrays([], False)
+        cdef tensor_t t
+        cdef Py_ssize_t i, n = len(tensors)
+        if table.major != 1 or table.describe == NULL:
+            raise ImportError("the framework's DLPack table must be of version 1, with a function that describes a tensor")
+        self.make_room(n)
+        self.kept = tensors
+        for i in range(n):
+            try:
+                table.describe(<void*>tensors[i], &t)
+            except Exception:
+                return None
+            if i and t.bits != 8 * self.itemsize or not plain_tensor(&t):
+                return None
+            self.itemsize = t.bits // 8
+            self.data[i] = <char*>t.data + t.byte_offset
+            self.sizes[i] = numbers_of(&t)
+        self.count = n
+        return self
+
+    def advance(self, double factor, double plus):
+        """Multiply the single number of each array, and add to it; what they are then."""
+        cdef list now = []
+        cdef Py_ssize_t i
+        for i in range(self.count):
+            if self.sizes[i] != 1:
+                raise ValueError("these must be single numbers")
+            if self.itemsize == 8:
+                (<double*>self.data[i])[0] = (<double*>self.data[i])[0] * factor + plus
+                now.append((<double*>self.data[i])[0])
+            else:
+                (<float*>self.data[i])[0] = (<float*>self.data[i])[0] * <float>factor + <float>plus
+                now.append((<float*>self.data[i])[0])
+        return now
 
     def like(self, list arrays):
         """The memory of arrays to be read with these: of their types and shapes, and apart from them; None where one must

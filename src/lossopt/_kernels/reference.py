@@ -776,13 +776,14 @@ class updates:  # noqa: N801
     @staticmethod
     def nadam_update() -> Update:
         def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
-            lr, beta1, beta2, eps, weight_decay, mu, mu_next, product = hyper
+            lr, beta1, beta2, eps, weight_decay, mu, mu_next, product, decoupled = hyper
             return {
                 "lr": lr,
                 "beta1": beta1,
                 "beta2": beta2,
                 "eps": eps,
-                "decay": weight_decay,
+                "decay": 0.0 if decoupled else weight_decay,
+                "keep": 1 - lr * weight_decay if decoupled else 1.0,
                 "direct": lr * (1 - mu) / (1 - product),
                 "ahead": lr * mu_next / (1 - product * mu_next),
                 "correction": 1 / sqrt(1 - beta2**t),
@@ -793,7 +794,7 @@ class updates:  # noqa: N801
             mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
             square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
             scale = np.sqrt(square) * real(c["correction"]) + _floor(c, c["direct"] + c["ahead"], real)
-            w -= (real(c["direct"]) * g + real(c["ahead"]) * mean) / scale
+            w[...] = w * real(c["keep"]) - (real(c["direct"]) * g + real(c["ahead"]) * mean) / scale
             return real(c["direct"] + c["ahead"]) / scale
 
         return prepare, apply, 2
@@ -801,7 +802,9 @@ class updates:  # noqa: N801
     @staticmethod
     def radam_update() -> Update:
         def prepare(hyper: tuple[float, ...], t: int) -> dict[str, Any]:
-            made = dict(zip(("lr", "beta1", "beta2", "eps", "decay"), hyper, strict=True))
+            made = dict(zip(("lr", "beta1", "beta2", "eps", "decay"), hyper[:5], strict=True))
+            made["keep"] = 1 - made["lr"] * made["decay"] if hyper[5] else 1.0
+            made["decay"] = 0.0 if hyper[5] else made["decay"]
             power, most = made["beta2"] ** t, 2 / (1 - made["beta2"]) - 1
             length, ratio = most - 2 * t * power / (1 - power), 0.0
             if length > 5:
@@ -814,7 +817,7 @@ class updates:  # noqa: N801
             square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
             eps = max(real(c["eps"]), np.finfo(real).tiny)
             scale = real(c["ratio"]) / (np.sqrt(square) + eps) + real(c["plain"])
-            w -= real(c["step"]) * mean * scale
+            w[...] = w * real(c["keep"]) - real(c["step"]) * mean * scale
             return real(c["lr"]) * scale
 
         return prepare, apply, 2

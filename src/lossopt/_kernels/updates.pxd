@@ -349,13 +349,14 @@ cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_
             gain = lr / v
         w[i] = drawn[fold_t, floating](&fold, w[i] - step * m / v, gain, i)
 
-# ---- NAdam: hyper = lr, beta1, beta2, eps, weight_decay, mu, the next mu, the product of all mu so far
+# ---- NAdam: hyper = lr, beta1, beta2, eps, weight_decay, mu, the next mu, the product of all mu so far, decoupled
 
 cdef struct nadam_t:
     double lr
     double beta1
     double beta2
     double eps
+    double keep
     double direct           # lr times what the gradient and what its mean count
     double ahead
     double correction
@@ -364,10 +365,11 @@ cdef struct nadam_t:
 cdef inline double prepare_nadam(const double* hyper, int64_t t, double* constants) noexcept nogil:
     cdef nadam_t* c = <nadam_t*>constants
     c.lr, c.beta1, c.beta2, c.eps = hyper[0], hyper[1], hyper[2], hyper[3]
+    c.keep = 1 - hyper[0] * hyper[4] if hyper[8] else 1
     c.direct = hyper[0] * (1 - hyper[5]) / (1 - hyper[7])
     c.ahead = hyper[0] * hyper[6] / (1 - hyper[7] * hyper[6])
     c.correction = 1 / sqrt[double](1 - pow(hyper[2], <double>t))
-    return hyper[4]
+    return 0 if hyper[8] else hyper[4]
 
 
 cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
@@ -375,6 +377,7 @@ cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef fold_t fold = folded[0]
     cdef nadam_t* c = <nadam_t*>constants
     cdef floating direct = <floating>c.direct, ahead = <floating>c.ahead, correction = <floating>c.correction
+    cdef floating keep = <floating>c.keep
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
     cdef floating eps = floor_of[floating](<floating>c.eps, c.direct + c.ahead), reach = <floating>(c.direct + c.ahead), gain = 0
@@ -391,7 +394,7 @@ cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t
         scale = sqrt[floating](v) * correction + eps
         if fold_t is not bare_t:
             gain = reach / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] - (direct * x + ahead * m) / scale, gain, i)
+        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - (direct * x + ahead * m) / scale, gain, i)
 
 # ---- averages of parameters
 
@@ -400,13 +403,14 @@ cdef inline void toward(Py_ssize_t n, floating* a, const floating* w, double sha
     for i in range(n):    # hot
         a[i] = a[i] + <floating>share * (w[i] - a[i])
 
-# ---- RAdam: hyper = lr, beta1, beta2, eps, weight_decay
+# ---- RAdam: hyper = lr, beta1, beta2, eps, weight_decay, decoupled
 
 cdef struct radam_t:
     double lr
     double beta1
     double beta2
     double eps
+    double keep
     double step             # lr / (1 - beta1**t)
     double ratio            # of the rectified step, which divides by the root; else 0, and plain is 1
     double plain
@@ -418,11 +422,12 @@ cdef inline double prepare_radam(const double* hyper, int64_t t, double* constan
     cdef double length = most - 2 * <double>t * power / (1 - power)
     c.lr, c.beta1, c.beta2, c.eps = hyper[0], hyper[1], hyper[2], hyper[3]
     c.step = hyper[0] / (1 - pow(hyper[1], <double>t))
+    c.keep = 1 - hyper[0] * hyper[4] if hyper[5] else 1
     c.ratio, c.plain = 0, 1
     if length > 5:
         c.plain = 0
         c.ratio = sqrt[double]((length - 4) * (length - 2) * most / ((most - 4) * (most - 2) * length)) * sqrt[double](1 - power)
-    return hyper[4]
+    return 0 if hyper[5] else hyper[4]
 
 
 cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
@@ -430,7 +435,7 @@ cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef fold_t fold = folded[0]
     cdef radam_t* c = <radam_t*>constants
     cdef floating step = <floating>c.step, ratio = <floating>c.ratio, plain = <floating>c.plain, lr = <floating>c.lr
-    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
+    cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2, keep = <floating>c.keep
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
     cdef floating eps = max(<floating>c.eps, smallest[floating](0))
     cdef floating* mean = state[0]
@@ -444,7 +449,7 @@ cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t
         mean[i] = m
         square[i] = v
         scale = ratio / (sqrt[floating](v) + eps) + plain
-        w[i] = drawn[fold_t, floating](&fold, w[i] - step * m * scale, lr * scale, i)
+        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - step * m * scale, lr * scale, i)
 
 # ---- Lion: hyper = lr, beta1, beta2, weight_decay
 

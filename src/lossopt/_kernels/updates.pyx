@@ -108,13 +108,13 @@ def adamax_update():
 def nadam_update():
     return made(prepare_nadam, [
         <void*>nadam[bare_t, double], <void*>nadam[bare_t, float], <void*>nadam[folded_t, double],
-        <void*>nadam[folded_t, float], <void*>nadam[open_t, double], <void*>nadam[open_t, float]], 8, 2)
+        <void*>nadam[folded_t, float], <void*>nadam[open_t, double], <void*>nadam[open_t, float]], 9, 2)
 
 
 def radam_update():
     return made(prepare_radam, [
         <void*>radam[bare_t, double], <void*>radam[bare_t, float], <void*>radam[folded_t, double],
-        <void*>radam[folded_t, float], <void*>radam[open_t, double], <void*>radam[open_t, float]], 5, 2)
+        <void*>radam[folded_t, float], <void*>radam[open_t, double], <void*>radam[open_t, float]], 6, 2)
 
 
 def lion_update():
