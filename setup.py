@@ -103,10 +103,10 @@ class Build(build_ext):
         return True
 
 
-def compiled(names, level, ending=""):
+def compiled(names, level, ending="", package="lossopt._kernels"):
     """One extension a name; the same sources serve every level, so each level has its own folder of generated C."""
     made = cythonize(
-        [Extension(f"lossopt._kernels.{name}{ending}", [f"src/lossopt/_kernels/{name}.pyx"]) for name in names],
+        [Extension(f"{package}.{name}{ending}", [f"src/{package.replace('.', '/')}/{name}.pyx"]) for name in names],
         build_dir=f"build/cython/{level}",
         compiler_directives=DIRECTIVES,
         include_path=["src"],
@@ -118,7 +118,7 @@ def compiled(names, level, ending=""):
 
 
 if __name__ == "__main__":
-    extensions = compiled(ONCE, "baseline")
+    extensions = compiled(ONCE, "baseline") + compiled(["capi"], "baseline", package="lossopt")
     for level in LEVELS:
         extensions += compiled(FAMILIES, level, f"_{level}")
     setup(ext_modules=extensions, cmdclass={"build_ext": Build})

@@ -262,7 +262,7 @@ def test_tables_hold_every_final_class():
 # ---- kernels: text, for Cython has no ast here
 
 KERNELS = SOURCE / "_kernels"
-PYX = sorted(SOURCE.rglob("*.pyx"))
+PYX = sorted(KERNELS.glob("*.pyx"))  # capi stands above them
 HEADERS = [file for file in sorted(KERNELS.glob("*.pxd")) if file.stem != "abi"]
 OUTSIDE = {"cython", "libc", "cpython"}
 
@@ -362,7 +362,7 @@ def test_package_data():
     assert given["include-package-data"] is False
     for package, data in (("lossopt", SOURCE), ("lossopt._kernels", KERNELS)):
         assert package in given["packages"]
-        wanted = {file.name for ending in ("*.pxd", "*.pyi", "py.typed") for file in data.glob(ending)}
+        wanted = {file.name for ending in ("*.pxd", "*.pyi", "py.typed", "include/*.h") for file in data.glob(ending)}
         patterns = given["package-data"][package]
         assert wanted == {file.name for pattern in patterns for file in data.glob(pattern)}
 

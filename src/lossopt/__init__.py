@@ -27,7 +27,7 @@ from lossopt.optimizers import *
 from lossopt.penalties import *
 from lossopt.ranking import *
 from lossopt.rates import LRFind, lr_find, noise_scale
-from lossopt.runtime import get_num_threads, info, set_num_threads
+from lossopt.runtime import get_include, get_num_threads, info, set_num_threads
 from lossopt.schedules import *
 from lossopt.solvers import Result, solve, solve_path
 from lossopt.trainer import Trainer
@@ -62,6 +62,7 @@ __all__ = [
     "cross_validate",
     "explain",
     "fit_many",
+    "get_include",
     "get_num_threads",
     "info",
     "lr_find",

@@ -81,6 +81,22 @@ def get_num_threads() -> int:
     return int(abi.get_num_threads())
 
 
+def get_include() -> str:
+    """The folder of ``lossopt.h``, for C clients of the kernels.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import lossopt as lo
+    >>> lo.get_include().endswith("include")
+    True
+    """
+    return str(Path(__file__).parent / "include")
+
+
 @contextlib.contextmanager
 def blas_alone(package: str) -> Iterator[bool]:
     """The BLAS that numpy or scipy calls, on one thread; whether it is: that takes threadpoolctl.
