@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import numpy as np
@@ -74,28 +75,50 @@ def describe(x: Any) -> str:
     return f"{x.dtype} array of shape {x.shape}" if isinstance(x, np.ndarray) else f"{type(x).__name__} {x!r:.40}"
 
 
+def foreign(x: Any) -> Array | None:
+    """The memory of another library's array, as it is: by the buffer protocol, DLPack or __array_interface__."""
+    for look in (
+        lambda: np.asarray(memoryview(x)),
+        lambda: np.from_dlpack(x),
+        lambda: np.asarray(SimpleNamespace(__array_interface__=x.__array_interface__, owner=x)),
+    ):
+        try:
+            found: Array = look()
+        except (AttributeError, BufferError, RuntimeError, TypeError, ValueError):
+            continue
+        return found
+    return None
+
+
+def read(x: Any) -> Array:
+    """Anything as NumPy reads it, without a copy where memory allows; what speaks DLPack alone, too."""
+    array = np.asarray(x)
+    if array.dtype.kind == "O" and not array.ndim and (found := foreign(x)) is not None:
+        return found
+    return array
+
+
 def floats(name: str, x: Any, dtype: np.dtype[Any] | None = None) -> Array:
     """Anything that is read: as it is where kernels can read it, else converted (float64, or dtype where given)."""
     if type(x) is np.ndarray and x.dtype in FLOATS and x.flags.c_contiguous and (dtype is None or x.dtype == dtype):
         return x
-    array = np.asarray(x)
+    array = read(x)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name} must hold real numbers, got {describe(array if isinstance(x, np.ndarray) else x)}")
     if dtype is None:
         dtype = array.dtype.newbyteorder("=")
         dtype = dtype if dtype in FLOATS else FLOATS[0]
-    read: Array = np.ascontiguousarray(array, dtype).reshape(array.shape)
-    return read
+    made: Array = np.ascontiguousarray(array, dtype).reshape(array.shape)
+    return made
 
 
 def written(name: str, x: Any, dtype: np.dtype[Any] | None = None, shape: tuple[int, ...] | None = None) -> Array:
     """Anything that is written: it must be right as it is, and says what is wrong before anything is written."""
     if not isinstance(x, np.ndarray):
-        try:
-            view = memoryview(x)
-        except TypeError:
-            raise TypeError(f"{name} must be an array that can be written in place, got {describe(x)}") from None
-        x = np.asarray(view)
+        view = foreign(x)
+        if view is None:
+            raise TypeError(f"{name} must be an array that can be written in place, got {describe(x)}")
+        x = view
     if x.dtype not in FLOATS or not x.dtype.isnative:
         raise TypeError(f"{name} must be a float64 or float32 array in native byte order, got {describe(x)}")
     if dtype is not None and x.dtype != dtype:
@@ -117,7 +140,7 @@ def _is_sparse(x: Any) -> bool:
 
 def rows(x: Any) -> Any:
     """Rows of whatever a model of one's own takes: something with a shape, to be indexed by rows."""
-    return x.tocsr() if _is_sparse(x) else np.asarray(x)
+    return x.tocsr() if _is_sparse(x) else read(x)
 
 
 def _csr(name: str, x: Any, dtype: np.dtype[Any] | None) -> CSR:
@@ -168,7 +191,7 @@ def weights(name: str, x: Any, n: int, dtype: np.dtype[Any]) -> Array | None:
 
 def labels(name: str, x: Any, n: int) -> Array:
     """Class labels (n,) as int64, whatever integers they came as."""
-    array = np.asarray(x)
+    array = read(x)
     if array.dtype.kind not in "iub" and array.size:
         raise TypeError(f"{name} must hold integer class labels, got {describe(array)}")
     if array.shape != (n,):

@@ -139,7 +139,7 @@ class CustomLoss(Loss):
     ) -> tuple[Any, Array]:
         if self._address is not None:
             return self._kernel, _alike(shape, dtype, target, name)
-        y = np.asarray(target)
+        y = _arrays.read(target)
         if y.shape[:1] != shape[:1]:
             raise ValueError(f"{name} must have a target for each of the {shape[0]} rows, got {_arrays.describe(y)}")
         return self._kernel, np.ascontiguousarray(y, dtype) if y.dtype.kind == "f" and y.shape == shape else y

@@ -1081,7 +1081,7 @@ class CrossEntropy(_OfClasses):
         return _softmax_bend(z, total, dz)
 
     def _weigh(self, target: ArrayLike, weight: Array | None, dtype: np.dtype[Any]) -> Array | None:
-        y, w = np.asarray(target), self._weights
+        y, w = _arrays.read(target), self._weights
         if y.ndim == 2:
             share = None if w is None else y @ w
         elif w is None and self.ignore_index is None:

@@ -75,7 +75,7 @@ class _Fit:
                 raise TypeError(f"{name} {where}")
         self.candidates = _candidates(grid)
         self.X: Any = _arrays.matrix("X", X)
-        self.y = np.asarray(y)
+        self.y = _arrays.read(y)
         self.loss, self.sample_weight, self.options = loss, sample_weight, options
         if self.y.shape[:1] != self.X.shape[:1]:
             n = self.X.shape[0]

@@ -207,14 +207,14 @@ class Objective(Component):
             penalty._coefficients()
         loss._refuse_probabilities()
         self.X = _arrays.matrix("X", X)
-        self.y = np.asarray(y)
+        self.y = _arrays.read(y)
         n, d = self.X.shape
         if self.y.shape[:1] != (n,):
             raise ValueError(f"y must have a target for each of the {n} rows of X, got {_arrays.describe(self.y)}")
         self.loss = loss
         self.penalty = penalty
         self.group = group
-        target = np.asarray(loss._with(self.y, group, "y"))
+        target = _arrays.read(loss._with(self.y, group, "y"))
         self.sample_weight = _arrays.weights("sample_weight", sample_weight, n, self.X.dtype)
         self.fit_intercept = fit_intercept
         if n_outputs is None:
@@ -283,7 +283,7 @@ class Objective(Component):
         ValueError
             w has another shape.
         """
-        w = np.asarray(w)
+        w = _arrays.read(w)
         if w.shape != (self.size,):
             raise ValueError(f"w must have shape ({self.size},), got {_arrays.describe(w)}")
         weights = self.n_outputs * self.X.shape[1]

@@ -90,7 +90,7 @@ class _Ranking(Loss, ABC):
             raise ValueError(f"{name} must have shape (n,), a relevance a document, got {_arrays.describe(y)}")
         if group is None:
             return _with_ids(y)
-        ids = np.asarray(group)
+        ids = _arrays.read(group)
         try:
             numbers = np.unique(ids, return_inverse=True)[1].astype(np.float64)
         except TypeError:  # objects of kinds that have no order

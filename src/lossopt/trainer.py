@@ -41,11 +41,11 @@ class _Data:
         model, loss = trainer.model, trainer.loss
         own = isinstance(model, (Linear, MLP))
         self.X: Any = model._read(X) if own else _arrays.rows(X)
-        self.y = np.asarray(y)
+        self.y = _arrays.read(y)
         self.n = self.X.shape[0] if self.X.shape else 0
         if self.y.shape[:1] != (self.n,):
             raise ValueError(f"y must have a target for each of the {self.n} rows of X, got {_arrays.describe(self.y)}")
-        self.y = np.asarray(loss._with(self.y, group, "y"))
+        self.y = _arrays.read(loss._with(self.y, group, "y"))
         # what batches are made of: rows, or rows that stay together
         self.lots = loss._rows(self.y)
         self.units = self.n if self.lots is None else len(self.lots[1]) - 1
