@@ -102,7 +102,7 @@ def test_pythons_own_arrays_are_written():
 def test_what_cannot_be_written_says_so():
     torch = pytest.importorskip("torch")
     for w in ([1.0, 2.0], torch.ones(2, requires_grad=True), object(), jaxs(np.ones(2))):
-        with pytest.raises((TypeError, ValueError), match="params.* must be (an array|writable)"):
+        with pytest.raises((TypeError, ValueError), match=r"params.* must be (an array|writable)"):
             lo.SGD(0.1).step(w if not isinstance(w, list) else tuple(w), np.ones(2))
     still = np.ones(2)
     still.flags.writeable = False
