@@ -292,5 +292,6 @@ cdef class Arrays:
 
 
 cdef int hold(Py_buffer* views, tuple read, tuple written) except -1
+cdef const double* numbers(array) except? NULL
 cdef void release(Py_buffer* views, int count) noexcept
 cdef int threads(Py_ssize_t work, Py_ssize_t parts) noexcept nogil

@@ -495,6 +495,16 @@ cdef int hold(Py_buffer* views, tuple read, tuple written) except -1:
     return 0
 
 
+cdef const double* numbers(array) except? NULL:
+    """Where a float64 array's numbers are: it must be kept by whoever asks."""
+    cdef Py_buffer[1] b
+    hold(b, (array,), ())
+    release(b, 1)
+    if b[0].len and b[0].itemsize != 8:
+        raise TypeError("numbers must be float64")
+    return <const double*>b[0].buf
+
+
 cdef void release(Py_buffer* views, int count) noexcept:
     cdef int i
     for i in range(count):

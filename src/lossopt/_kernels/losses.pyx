@@ -6,7 +6,7 @@ from cython.parallel cimport prange
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from lossopt._kernels.abi cimport Loss, hold, level_t, release, threads
+from lossopt._kernels.abi cimport Loss, hold, level_t, numbers, release, threads
 from lossopt._kernels.losses cimport *      # under a level's name the .pxd beside this file is not found by itself
 from lossopt._kernels.math cimport BLOCK, LANES, add, add_lanes, lanes_t, numbers_sum, sum_t
 
@@ -111,23 +111,17 @@ def softmax_labels():
 def softmax_soft(double own, double others, table):
     """Labels; table: a number a class (k,), or a row of them a class (k, k), float64, or None for ones."""
     cdef softmax_t c
-    cdef const double[::1] numbers
     memset(&c, 0, sizeof(c))
     c.own, c.others, c.rows = own, others, 1
     if table is not None:
-        numbers, c.rows = table.reshape(-1), 1 if table.ndim == 1 else len(table)
-        c.table = &numbers[0]
+        c.table, c.rows = numbers(table), 1 if table.ndim == 1 else len(table)
     return Loss.of_rows(&level, <void*>softmax[double, soft_t], <void*>softmax[float, soft_t], &c, sizeof(c), True, table)
 
 
 def focal_labels(double gamma, weights):
     """Labels; weights: a number a class, float64, or None for ones."""
     cdef focal_rows_t c
-    cdef const double[::1] numbers
-    c.gamma, c.weights = gamma, NULL
-    if weights is not None:
-        numbers = weights
-        c.weights = &numbers[0]
+    c.gamma, c.weights = gamma, numbers(weights)
     return Loss.of_rows(&level, <void*>focal_rows[double], <void*>focal_rows[float], &c, sizeof(c), True, weights)
 
 
@@ -146,11 +140,7 @@ def softmax_probabilities():
 def pairs_of_rows(discounts, Py_ssize_t top):
     """discounts: a number a place, float64, at least as many as outputs, or None; from place top on they are 0."""
     cdef pairs_t c
-    cdef const double[::1] numbers
-    c.discounts, c.top = NULL, top
-    if discounts is not None:
-        numbers = discounts
-        c.discounts = &numbers[0]
+    c.discounts, c.top = numbers(discounts), top
     return Loss.of_rows(&level, <void*>pairs[double], <void*>pairs[float], &c, sizeof(c), False, discounts)
 
 

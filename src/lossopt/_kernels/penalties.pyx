@@ -97,20 +97,24 @@ cdef Py_ssize_t sweep(Py_ssize_t m, const double* h, double* g, double* w, const
     return most
 
 
-def coordinates(const double[:, ::1] h, double[::1] g, double[::1] w, const double[::1] l1, double tol, Py_ssize_t most):
+def coordinates(h, g, w, l1, double tol, Py_ssize_t most):
     """Least g.v + v.h.v / 2 + sum l1 |w + v|, a coordinate after the other: w becomes w + v, and g the gradient there.
 
     Ends when no coordinate moved its gradient by more than tol, or after so many sweeps; returns how many it took. A
     coordinate without curvature stays where it is.
     """
-    cdef Py_ssize_t sweeps, m = w.shape[0]
-    if not m == g.shape[0] == l1.shape[0] == h.shape[0] == h.shape[1]:
-        raise ValueError("h, g, w and l1 must match")
-    if m == 0:
-        return 0
-    with nogil:
-        sweeps = sweep(m, &h[0, 0], &g[0], &w[0], &l1[0], tol, most)
-    return sweeps
+    cdef Py_buffer[4] b
+    cdef Py_ssize_t sweeps, m = len(w)
+    hold(b, (h, l1), (g, w))
+    try:
+        if not b[0].len == 8 * m * m or not b[1].len == b[2].len == b[3].len == 8 * m:
+            raise ValueError("h, g, w and l1 must match")
+        with nogil:
+            sweeps = sweep(m, <const double*>b[0].buf, <double*>b[2].buf, <double*>b[3].buf, <const double*>b[1].buf, tol,
+                           most)
+        return sweeps if m else 0
+    finally:
+        release(b, 4)
 
 
 def add_grad(w, factors, grad, double l1, double l2):
