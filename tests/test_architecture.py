@@ -56,7 +56,7 @@ FRAMEWORKS = {
     "bench": {"torch", "jax", "optax", "sklearn", "thinc", "scipy", "matplotlib"},
     "sklearn": {"sklearn", "scipy", "joblib"},  # which scikit-learn needs itself
     "torch": {"torch"},
-    "dask": {"dask", "distributed"},
+    "dask": {"dask", "distributed", "tqdm"},
     "plot": {"matplotlib"},
     "trainer": {"tqdm"},
     "history": {"pandas"},

@@ -181,7 +181,9 @@ class _Run:
 
 def _separable(objective: Any, value: float) -> bool:
     """Whether the loss says that every row is on its side: then a longer w is always better."""
-    loss = getattr(objective, "loss", None)
+    if not isinstance(objective, Objective):
+        return False
+    loss = objective.loss
     if not isinstance(loss, (BinaryCrossEntropy, CrossEntropy)) or loss.label_smoothing or not _free(objective.penalty):
         return False
     # the least that a row on the wrong side costs
