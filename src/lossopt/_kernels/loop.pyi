@@ -15,8 +15,8 @@ class Member:
     total: float
     mass: float
     bad: tuple[float, float] | None
-    def __init__(
-        self,
+    def __new__(
+        cls,
         update: Update,
         params: Arrays,
         grads: Arrays,
@@ -26,14 +26,14 @@ class Member:
         max_norm: float,
         which: NDArray[Any],
         closings: list[Closing | None] | None,
-    ) -> None: ...
+    ) -> Member: ...
     def begin(self, window: int, steps: int, skipped: int, total: float, mass: float, norm: float) -> None: ...
 
 class Stretch:
     window: int
     grain: int
-    def __init__(
-        self,
+    def __new__(
+        cls,
         objective: Pass,
         loss: Loss,
         X: Any,
@@ -48,7 +48,7 @@ class Stretch:
         skip: bool,
         most: int,
         members: list[Member],
-    ) -> None: ...
+    ) -> Stretch: ...
     def begin(self, window: int) -> None: ...
     def run(
         self, order: NDArray[Any] | None, hypers: list[NDArray[Any]], told: list[NDArray[Any] | None], windows: int
