@@ -7,12 +7,10 @@ rest as JSON. Nothing in it is code: objects are lossopt's own, made again by th
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import math
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,6 +33,13 @@ _TABLES: tuple[Mapping[str, type], ...] = (LOSSES, RANKINGS, OPTIMIZERS, PENALTI
 _KNOWN = {cls.__name__: cls for table in _TABLES for cls in table.values()}
 
 
+def _digest(payload: bytes) -> bytes:
+    # here, and not above: it brings OpenSSL, which most who import lossopt never need
+    import hashlib
+
+    return hashlib.sha256(payload).hexdigest().encode()
+
+
 def write(path: str | Path, content: Mapping[str, Any], more: Classes) -> None:
     """Put content in place of the file at path, or leave that as it is; `more` are classes it may hold besides.
 
@@ -52,7 +57,7 @@ def write(path: str | Path, content: Mapping[str, Any], more: Classes) -> None:
     entries: dict[str, Any] = {f"a{i}": x for i, x in enumerate(arrays)}
     np.savez(room, meta=np.frombuffer(text.encode(), np.uint8), **entries)
     payload = room.getvalue()
-    head = b"%s%d %s %d\n" % (_NAME, _FORMAT, hashlib.sha256(payload).hexdigest().encode(), len(payload))
+    head = b"%s%d %s %d\n" % (_NAME, _FORMAT, _digest(payload), len(payload))
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
         with beside.open("wb") as file:
@@ -84,6 +89,8 @@ def read(path: str | Path, more: Classes) -> Any:
     ValueError
         It is no checkpoint, is damaged, or holds what this lossopt does not know.
     """
+    import zipfile
+
     data = Path(path).read_bytes()
     head, _, payload = data.partition(b"\n")
     words = head.removeprefix(_NAME).split(b" ")
@@ -91,7 +98,7 @@ def read(path: str | Path, more: Classes) -> Any:
         raise ValueError(f"{path} is no checkpoint of lossopt, or its beginning is damaged")
     if words[0] != b"%d" % _FORMAT:
         raise ValueError(f"{path} has format {words[0].decode(errors='replace')}; this lossopt reads {_FORMAT}")
-    if words[1:] != [hashlib.sha256(payload).hexdigest().encode(), b"%d" % len(payload)]:
+    if words[1:] != [_digest(payload), b"%d" % len(payload)]:
         raise ValueError(f"{path} is damaged: its contents are not what was written")
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as archive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -103,6 +102,8 @@ def _add_product(made: Array, X: Array | CSR, h: Array) -> None:
     if parts < 2 or len(X) * made.size < _WORTH_THREADS:
         made += _product(X, h)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     ends = [len(X) * i // parts for i in range(parts + 1)]
     rows = [slice(*pair) for pair in pairwise(ends)]
     with blas_alone("numpy") as alone, ThreadPoolExecutor(min(parts, get_num_threads() if alone else 1)) as pool:

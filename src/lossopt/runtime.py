@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import sys
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +127,9 @@ def info() -> dict[str, Any]:
     >>> lo.info()["level"] in lo.info()["levels"]
     True
     """
+    import platform
+    from importlib import metadata
+
     return {
         "lossopt": metadata.version("lossopt"),
         "level": _kernels.level,
