@@ -12,7 +12,7 @@ author = "The lossopt developers"
 project_copyright = author
 version = release = lo.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.mathjax", "numpydoc", "reference"]
+extensions = ["sphinx.ext.autodoc", "numpydoc", "reference"]
 exclude_patterns = ["_build"]
 default_role = "py:obj"
 smartquotes = False  # "step" stays something to copy
