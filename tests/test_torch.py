@@ -294,6 +294,39 @@ def test_a_state_of_another_kind_is_refused():
     assert torch.equal(w.data, before)
 
 
+@pytest.mark.parametrize("name", ["exp_avg", "grad", "data"])
+def test_memory_of_another_size_is_refused(name):
+    w, v = torch.nn.Parameter(torch.ones(4)), torch.nn.Parameter(torch.ones(2))
+    optimizer = optims.Adam([w, v])
+    w.grad, v.grad = torch.ones(4), torch.ones(2)
+    optimizer.step()
+    if name == "exp_avg":
+        optimizer.state[v]["exp_avg"] = torch.zeros(1)
+    elif name == "grad":
+        v.grad.data = torch.ones(1)
+    else:
+        v.data = torch.ones(100_000)
+    before = w.data.clone()
+    with pytest.raises(TypeError, match=r"of group 0 must be torch.float32 of shape \(\d+,\) as it is"):
+        optimizer.step()
+    assert torch.equal(w.data, before)
+
+
+@pytest.mark.parametrize("name", ["Adam", "NAdam"])
+def test_counts_of_both_precisions_go_on(name):
+    mine, theirs = pair(name, {"lr": 0.05})
+    for params, optimizer in (mine, theirs):
+        for k in range(3):
+            gradients(params, k, skip=(1,))
+            optimizer.step()
+        for state in optimizer.state.values():
+            state.update({x: v.double() for x, v in state.items()})
+        for k in range(3):
+            gradients(params, 3 + k)
+            optimizer.step()
+    same(mine, theirs, torch.float64)
+
+
 def test_a_gradient_scaler_unscales_before():
     w = torch.nn.Parameter(torch.ones(2))
     optimizer = optims.SGD([w], lr=1.0, fused=True)

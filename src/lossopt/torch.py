@@ -120,7 +120,7 @@ class _Compiled(torch.optim.Optimizer):  # type: ignore[misc]
     ) -> Callable[[], None] | None:
         """The update of parameters whose memory is as the kernels want it; else None."""
         w, g = _memory(params), _memory(grads)
-        if w is None or g is None or w.itemsize != g.itemsize:
+        if w is None or g is None or not w.matches(g, 1):
             return None
         names = self._names(group)
         fresh: list[dict[str, Tensor]] = [{}] * len(states)
@@ -131,7 +131,7 @@ class _Compiled(torch.optim.Optimizer):  # type: ignore[misc]
         if state is None:
             fresh = self._fresh(params, states, names, group)
             state = _memory([new.get(x, s.get(x)) for s, new in zip(states, fresh, strict=True) for x in names])
-        if state is None or (names and state.itemsize != w.itemsize):
+        if state is None or not w.matches(state, len(names)):
             return None
 
         def update() -> None:
@@ -189,8 +189,7 @@ class _Compiled(torch.optim.Optimizer):  # type: ignore[misc]
 
     def _keys(self, states: list[dict[str, Tensor]], fresh: list[dict[str, Tensor]], group: Group) -> list[Key]:
         """Count each parameter's step; the how manieth it is, and what else its constants depend on."""
-        times: list[Key] = _numbers([s["step"] for s in states]).advance(1, 1)
-        return times
+        return list(_advanced([s["step"] for s in states], 1, 1))
 
     def _call(self, group: Group, key: Key, w: Any, g: Any, state: Any) -> None:
         t = int(key[0] if isinstance(key, tuple) else key)
@@ -204,14 +203,18 @@ def _memory(tensors: list[Tensor]) -> Any:
     return _kernels.abi.Arrays.of_tensors(tensors, _EXCHANGE)
 
 
-def _numbers(tensors: list[Tensor]) -> Any:
-    """The memory of tensors of one number; those of an older torch, or of another kind, are refused."""
+def _advanced(tensors: list[Tensor], factor: float, plus: float) -> list[float]:
+    """Multiply and add to tensors of one number each; what they are then."""
     memory = _memory(tensors)
+    if memory is None and len(tensors) > 1:
+        # torch's default precision was another one when some of them were made, or they were loaded
+        return [_advanced([x], factor, plus)[0] for x in tensors]
     if memory is None:
         raise TypeError(
-            "lossopt.torch: the steps in an optimizer's state must be float tensors on the CPU, of one type"
+            f"lossopt.torch: a count in the optimizer's state must be a float tensor on the CPU, got {tensors[0]!r}"
         )
-    return memory
+    made: list[float] = memory.advance(factor, plus)
+    return made
 
 
 def _served(what: str, x: Tensor, like: Tensor | None = None) -> None:
@@ -389,7 +392,7 @@ class NAdam(_Compiled, torch.optim.NAdam):  # type: ignore[misc]
         products = [0.0] * len(times)
         for t in set(times):
             some = [j for j, other in enumerate(times) if other == t]
-            moved = _numbers([states[j]["mu_product"] for j in some]).advance(_mu(int(t), beta, decay), 0)
+            moved = _advanced([states[j]["mu_product"] for j in some], _mu(int(t), beta, decay), 0)
             for j, product in zip(some, moved, strict=True):
                 products[j] = product
         return list(zip(times, products, strict=True))

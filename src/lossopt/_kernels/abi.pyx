@@ -414,6 +414,16 @@ cdef class Arrays:
         self.count = n
         return self
 
+    def matches(self, Arrays other not None, Py_ssize_t each):
+        """Whether other holds so many arrays for each of these, of its size and in its precision."""
+        cdef Py_ssize_t i
+        if other.count != each * self.count or (each and self.count and other.itemsize != self.itemsize):
+            return False
+        for i in range(other.count):
+            if other.sizes[i] != self.sizes[i // each]:
+                return False
+        return True
+
     def advance(self, double factor, double plus):
         """Multiply the single number of each array, and add to it; what they are then."""
         cdef list now = []
