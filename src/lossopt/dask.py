@@ -203,6 +203,11 @@ class Objective:
         -------
         weight : array (n_outputs, n_features)
         bias : array (n_outputs,), or (0,) without an intercept
+
+        Raises
+        ------
+        ValueError
+            w has another shape.
         """
         if w.shape != (self.size,):
             raise ValueError(f"w must have shape ({self.size},), got {_arrays.describe(w)}")
@@ -220,6 +225,11 @@ class Objective:
         -------
         value : float
         grad : array (size,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            w has another shape, or holds no real numbers.
         """
         w = _arrays.floats("w", w)
         self.unpack(w)
@@ -241,6 +251,11 @@ class Objective:
         -------
         value : float
         grad : array (size,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            w has another shape, or holds no real numbers.
         """
         w = _arrays.floats("w", w)
         value, gradient = self.data_value_and_grad(w)
@@ -273,6 +288,11 @@ class Objective:
         Returns
         -------
         array (size, size), float64
+
+        Raises
+        ------
+        ValueError, TypeError
+            The loss has no second derivative, or w the wrong shape or no real numbers.
         """
         (total,) = self._sum(_curved, _arrays.floats("w", w))
         made: Array = total * self.loss._scale(self._mass)
@@ -289,6 +309,11 @@ class Objective:
         Returns
         -------
         array (size,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            The loss has no second derivative, or w or v the wrong shape or no real numbers.
         """
         w, v = _arrays.floats("w", w), _arrays.floats("v", v)
         (total,) = self._sum(_bent, w, v)

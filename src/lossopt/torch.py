@@ -233,7 +233,7 @@ def _served(what: str, x: Tensor, like: Tensor | None = None) -> None:
 
 @final
 class SGD(_Compiled, torch.optim.SGD):  # type: ignore[misc]
-    """`torch.optim.SGD`, by lossopt's kernel. See `Adam` for what all of them share.
+    """`torch.optim.SGD`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.SGD`.
 
     Examples
     --------
@@ -278,7 +278,7 @@ class _Adam(_Compiled):
 
 @final
 class Adam(_Adam, torch.optim.Adam):  # type: ignore[misc]
-    """`torch.optim.Adam`, by lossopt's kernel.
+    """`torch.optim.Adam`, by lossopt's kernel; formula and source: `lossopt.Adam`.
 
     Parameters, groups, hooks, schedulers, ``state_dict`` and what it refuses are torch's own: these classes are
     subclasses that replace the step. A checkpoint of one loads in the other. All tensors of a group go to one call over
@@ -302,12 +302,32 @@ class Adam(_Adam, torch.optim.Adam):  # type: ignore[misc]
 
 @final
 class AdamW(_Adam, torch.optim.AdamW):  # type: ignore[misc]
-    """`torch.optim.AdamW`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.AdamW`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.AdamW`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.AdamW([w], lr=0.1, weight_decay=0.5)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.8500])
+    """
 
 
 @final
 class RMSprop(_Compiled, torch.optim.RMSprop):  # type: ignore[misc]
-    """`torch.optim.RMSprop`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.RMSprop`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.RMSprop`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.RMSprop([w], lr=0.01)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
 
     def _names(self, group: Group) -> tuple[str, ...]:
         names = {"square_avg": True, "momentum_buffer": group["momentum"] > 0, "grad_avg": group["centered"]}
@@ -325,7 +345,17 @@ class RMSprop(_Compiled, torch.optim.RMSprop):  # type: ignore[misc]
 
 @final
 class Adagrad(_Compiled, torch.optim.Adagrad):  # type: ignore[misc]
-    """`torch.optim.Adagrad`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.Adagrad`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adagrad`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.Adagrad([w], lr=0.1)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
 
     _slots = ("sum",)
 
@@ -342,7 +372,17 @@ class Adagrad(_Compiled, torch.optim.Adagrad):  # type: ignore[misc]
 
 @final
 class Adadelta(_Compiled, torch.optim.Adadelta):  # type: ignore[misc]
-    """`torch.optim.Adadelta`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.Adadelta`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adadelta`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.Adadelta([w], lr=1.0)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.9968])
+    """
 
     _slots = ("square_avg", "acc_delta")
 
@@ -355,7 +395,17 @@ class Adadelta(_Compiled, torch.optim.Adadelta):  # type: ignore[misc]
 
 @final
 class Adamax(_Compiled, torch.optim.Adamax):  # type: ignore[misc]
-    """`torch.optim.Adamax`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.Adamax`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adamax`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.Adamax([w], lr=0.1)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
 
     _slots = ("exp_avg", "exp_inf")
 
@@ -368,7 +418,17 @@ class Adamax(_Compiled, torch.optim.Adamax):  # type: ignore[misc]
 
 @final
 class NAdam(_Compiled, torch.optim.NAdam):  # type: ignore[misc]
-    """`torch.optim.NAdam`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.NAdam`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.NAdam`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.NAdam([w], lr=0.1)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.8944])
+    """
 
     _slots = ("exp_avg", "exp_avg_sq")
 
@@ -400,7 +460,17 @@ class NAdam(_Compiled, torch.optim.NAdam):  # type: ignore[misc]
 
 @final
 class RAdam(_Compiled, torch.optim.RAdam):  # type: ignore[misc]
-    """`torch.optim.RAdam`, by lossopt's kernel. See `Adam`."""
+    """`torch.optim.RAdam`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.RAdam`.
+
+    Examples
+    --------
+    >>> import torch, lossopt.torch
+    >>> w = torch.nn.Parameter(torch.ones(1))
+    >>> opt = lossopt.torch.RAdam([w], lr=0.1)
+    >>> w.sum().backward(); opt.step()
+    >>> w.data
+    tensor([0.9000])
+    """
 
     _slots = ("exp_avg", "exp_avg_sq")
 
