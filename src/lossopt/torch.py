@@ -233,7 +233,7 @@ def _served(what: str, x: Tensor, like: Tensor | None = None) -> None:
 
 @final
 class SGD(_Compiled, torch.optim.SGD):  # type: ignore[misc]
-    """`torch.optim.SGD`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.SGD`.
+    """`torch.optim.SGD`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.SGD`.
 
     Examples
     --------
@@ -302,7 +302,7 @@ class Adam(_Adam, torch.optim.Adam):  # type: ignore[misc]
 
 @final
 class AdamW(_Adam, torch.optim.AdamW):  # type: ignore[misc]
-    """`torch.optim.AdamW`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.AdamW`.
+    """`torch.optim.AdamW`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.AdamW`.
 
     Examples
     --------
@@ -317,7 +317,7 @@ class AdamW(_Adam, torch.optim.AdamW):  # type: ignore[misc]
 
 @final
 class RMSprop(_Compiled, torch.optim.RMSprop):  # type: ignore[misc]
-    """`torch.optim.RMSprop`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.RMSprop`.
+    """`torch.optim.RMSprop`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.RMSprop`.
 
     Examples
     --------
@@ -345,7 +345,7 @@ class RMSprop(_Compiled, torch.optim.RMSprop):  # type: ignore[misc]
 
 @final
 class Adagrad(_Compiled, torch.optim.Adagrad):  # type: ignore[misc]
-    """`torch.optim.Adagrad`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adagrad`.
+    """`torch.optim.Adagrad`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.Adagrad`.
 
     Examples
     --------
@@ -372,7 +372,7 @@ class Adagrad(_Compiled, torch.optim.Adagrad):  # type: ignore[misc]
 
 @final
 class Adadelta(_Compiled, torch.optim.Adadelta):  # type: ignore[misc]
-    """`torch.optim.Adadelta`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adadelta`.
+    """`torch.optim.Adadelta`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.Adadelta`.
 
     Examples
     --------
@@ -395,7 +395,7 @@ class Adadelta(_Compiled, torch.optim.Adadelta):  # type: ignore[misc]
 
 @final
 class Adamax(_Compiled, torch.optim.Adamax):  # type: ignore[misc]
-    """`torch.optim.Adamax`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.Adamax`.
+    """`torch.optim.Adamax`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.Adamax`.
 
     Examples
     --------
@@ -418,7 +418,7 @@ class Adamax(_Compiled, torch.optim.Adamax):  # type: ignore[misc]
 
 @final
 class NAdam(_Compiled, torch.optim.NAdam):  # type: ignore[misc]
-    """`torch.optim.NAdam`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.NAdam`.
+    """`torch.optim.NAdam`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.NAdam`.
 
     Examples
     --------
@@ -460,7 +460,7 @@ class NAdam(_Compiled, torch.optim.NAdam):  # type: ignore[misc]
 
 @final
 class RAdam(_Compiled, torch.optim.RAdam):  # type: ignore[misc]
-    """`torch.optim.RAdam`, by lossopt's kernel. See `Adam` for what all share; formula and source: `lossopt.RAdam`.
+    """`torch.optim.RAdam`, by lossopt's kernel. `Adam` says what all share; formula and source: `lossopt.RAdam`.
 
     Examples
     --------
