@@ -131,7 +131,8 @@ def demo(arguments: argparse.Namespace) -> None:
         score = _scored(job, model.predict(X_held), y_held)
         rows.append((job, reached, best, score, ours, twin))
         history.plot(ax=ax).set_yscale("log")
-        ax.set_title(f"{job.title} ({job.data})")
+        # above what the curves were found to show
+        ax.set_title(f"{job.title} ({job.data})", pad=20)
     print()
     head = f"{'model':20} {'objective':>10} {'optimum':>10} {'apart':>8}   {'on held-back rows':18}"
     print(f"{head} {'step':>8} {'NumPy':>8} {'ratio':>6}")
