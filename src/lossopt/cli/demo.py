@@ -132,7 +132,7 @@ def demo(arguments: argparse.Namespace) -> None:
         rows.append((job, reached, best, score, ours, twin))
         history.plot(ax=ax).set_yscale("log")
         # above what the curves were found to show
-        ax.set_title(f"{job.title} ({job.data})", pad=20)
+        ax.set_title(f"{job.title} ({job.data})\n")
     print()
     head = f"{'model':20} {'objective':>10} {'optimum':>10} {'apart':>8}   {'on held-back rows':18}"
     print(f"{head} {'step':>8} {'NumPy':>8} {'ratio':>6}")
