@@ -576,6 +576,49 @@ def test_updates_equal_their_twins_to_the_bit(level, dtype, row, folded):
         assert not np.signbit(got[4][got[4] == 0]).any()
 
 
+def all_but_halfway(divisor):
+    """Numerators whose quotients by an odd integer of 53 bits come nearest to the middle between two numbers."""
+    inverse = pow(divisor, -1, 2**54)
+    for rest in range(-2001, 2002, 2):
+        middle = rest * inverse % 2**54
+        if middle >= 2**53:
+            numerator, none = divmod(divisor * middle - rest, 2**54)
+            assert none == 0
+            yield numerator
+
+
+# beside a power of two, where a reciprocal by multiply-add rounds the wrong way, and whatever
+DIVISORS = (
+    *(2**53 - k for k in (1, 3, 5, 7, 9, 2**20 + 1, 2**21 - 1, 2**21 + 1, 2**22 + 1)),
+    *(2**52 + k for k in (1, 3, 5)),
+    *np.random.default_rng(12).integers(2**51, 2**52, 50) * 2 + 1,
+)
+
+
+@each_level
+@pytest.mark.parametrize("power", (-80, -52, 300, 700, 971, -480, -1000, -1100))
+def test_adams_quotients_are_correctly_rounded(level, power):
+    kernels = BUILT[level]
+    rng = np.random.default_rng(13)
+    for divisor in map(int, DIVISORS):
+        hard = np.array([*all_but_halfway(divisor)], np.float64)
+        numerators = np.ldexp(np.concatenate([hard, rng.uniform(2**51, 2**53, 4096 - len(hard))]), min(power, 960))
+        numerators[::7] = special(rng, len(numerators[::7]), np.float64)
+        # in each half of what is divided together
+        numerators = np.concatenate([numerators, np.roll(numerators, 8)])
+        eps = np.ldexp(float(divisor), power)
+        # a second moment of zero leaves eps alone to divide by; the first is halved, and doubled by a step of 2
+        w, g, mean, square = (np.zeros_like(numerators) for _ in range(4))
+        mean[:], w[:], g[:] = numerators, -0.0, -0.0
+        held = (kernels.Arrays(x, y) for x, y in (([w], True), ([g], False), ([mean, square], True)))
+        settings = ((1.0, 0.5, 0.5, eps, 0.0, 0.0, 0.0, 0.0),)
+        kernels.updates.step(kernels.updates.adam_update(), *held, settings, np.zeros(1, np.int64), 1, 1.0, np.inf)
+        with np.errstate(all="ignore"):
+            expected = -0.0 - 0.5 * numerators * 2.0 / max(eps, 2 * 2.2250738585072014e-308)
+        assert_array_equal(w, expected, err_msg=f"{divisor=}")
+        assert_array_equal(np.signbit(w), np.signbit(expected), err_msg=f"{divisor=}")
+
+
 @each_level
 @each_update
 def test_updates_give_the_same_bits_on_any_threads(level, row, on_threads):
