@@ -72,17 +72,26 @@ class Loss(Component, ABC):
 
     reduction: str
     _kernel: Any  # of the usual predictions and targets
-    _range: tuple[float, float]  # where targets lie
+    _range: tuple[float, float, bool]  # where targets lie, and whether they are 0 or 1
     _by_query: ClassVar[bool] = False  # whether it looks at queries, not at each row alone
-    _direct: tuple[bool, float, float] | None  # whether it is a mean, and where targets lie; None: look with care
+    # whether it is a mean, where targets lie, dimensions of predictions at most; None: look with care
+    _direct: tuple[bool, float, float, bool, int] | None
 
-    def _reduced(self, reduction: str, kernel: Any, low: float = -np.inf, high: float = np.inf) -> None:
+    def _reduced(
+        self,
+        reduction: str,
+        kernel: Any,
+        low: float = -np.inf,
+        high: float = np.inf,
+        binary: bool = False,
+        dims: int = 2,
+    ) -> None:
         if reduction not in ("mean", "sum"):
             raise ValueError(f"{type(self).__name__}: reduction must be 'mean' or 'sum', got {reduction!r}")
         self.reduction = reduction
         self._kernel = kernel
-        self._range = low, high
-        self._direct = (reduction == "mean", low, high)
+        self._range = low, high, binary
+        self._direct = (reduction == "mean", low, high, binary, dims)
 
     @abstractmethod
     def _bind(
@@ -334,7 +343,8 @@ class _OneByOne(Loss, ABC):
 
     def _checked(self, name: str, y: Array) -> Array:
         """Targets that the loss is made for; NaN goes through."""
-        return _within(name, y, *self._range)
+        low, high, binary = self._range
+        return _one_or_zero(name, y) if binary else _within(name, y, low, high)
 
     def _terms(self, shape: tuple[int, ...]) -> int:
         return _per_output(shape)
@@ -478,14 +488,13 @@ def _number(owner: Loss, name: str, x: Any, low: float, high: float = np.inf) ->
 
 
 def _one_or_zero(name: str, y: Array) -> Array:
-    flat = y.reshape(-1)
-    # in parts: nothing of the size of y is made
-    for start in range(0, flat.size, 65536):
-        part = flat[start : start + 65536]
-        odd = part[(part != 0) & (part != 1) & (part == part)]
-        if odd.size:
-            raise ValueError(f"{name} must hold 0 and 1, got {odd[0]}")
+    if _kernels.losses.other_than_0_and_1(y):
+        raise ValueError(f"{name} must hold 0 and 1, got {y[(y != 0) & (y != 1) & (y == y)][0]}")
     return y
+
+
+# the least positive number that both precisions have: what is positive and smaller is looked at with care
+_LEAST = float(np.finfo(np.float32).smallest_subnormal)
 
 
 def _positive(name: str, y: Array) -> Array:
@@ -723,14 +732,10 @@ class Hinge(_OneByOne):
     def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
         _number(self, "margin", margin, 0, np.finfo(np.float64).max)
         self.margin = margin
-        self._reduced(reduction, _kernels.losses.hinge(margin))
-        self._direct = None
+        self._reduced(reduction, _kernels.losses.hinge(margin), binary=True)
 
     def _formula(self) -> str:
         return f"max(0, {self.margin:g} - t z), t = 2 y - 1"
-
-    def _checked(self, name: str, y: Array) -> Array:
-        return _one_or_zero(name, y)
 
 
 class SquaredHinge(_OneByOne):
@@ -754,8 +759,7 @@ class SquaredHinge(_OneByOne):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.squared_hinge())
-        self._direct = None
+        self._reduced(reduction, _kernels.losses.squared_hinge(), binary=True)
 
     def _formula(self) -> str:
         return "max(0, 1 - t z)**2, t = 2 y - 1"
@@ -765,9 +769,6 @@ class SquaredHinge(_OneByOne):
 
     def _second(self, z: Array, y: Array) -> Any:
         return 2.0 * ((2 * y - 1) * z < 1)
-
-    def _checked(self, name: str, y: Array) -> Array:
-        return _one_or_zero(name, y)
 
 
 class ModifiedHuber(_OneByOne):
@@ -794,8 +795,7 @@ class ModifiedHuber(_OneByOne):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.modified_huber())
-        self._direct = None
+        self._reduced(reduction, _kernels.losses.modified_huber(), binary=True)
 
     def _formula(self) -> str:
         return "max(0, 1 - t z)**2 where t z >= -1, else -4 t z, t = 2 y - 1"
@@ -806,9 +806,6 @@ class ModifiedHuber(_OneByOne):
     def _second(self, z: Array, y: Array) -> Any:
         margin = (2 * y - 1) * z
         return 2.0 * ((margin < 1) & (margin >= -1))
-
-    def _checked(self, name: str, y: Array) -> Array:
-        return _one_or_zero(name, y)
 
 
 class Poisson(_OneByOne):
@@ -865,8 +862,7 @@ class Gamma(_OneByOne):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.gamma())
-        self._direct = None
+        self._reduced(reduction, _kernels.losses.gamma(), _LEAST)
 
     def _formula(self) -> str:
         return "z + y exp(-z)"
@@ -909,9 +905,7 @@ class Tweedie(_OneByOne):
         self.power = power
         family = _kernels.losses
         kernel = family.poisson() if power == 1 else family.gamma() if power == 2 else family.tweedie(power)
-        self._reduced(reduction, kernel, 0 if 1 <= power < 2 else -np.inf)
-        if power >= 2:
-            self._direct = None
+        self._reduced(reduction, kernel, _LEAST if power >= 2 else 0 if power >= 1 else -np.inf)
 
     def _formula(self) -> str:
         p = self.power
@@ -1136,9 +1130,10 @@ class Focal(Loss):
         if self._share is not None:
             _number(self, "alpha", alpha, 0, 1)
         one, other = (1.0, 1.0) if self._share is None else (self._share, 1 - self._share)  # type: ignore[operator]
-        self._reduced(reduction, _kernels.losses.focal(gamma, one, other))
+        self._reduced(reduction, _kernels.losses.focal(gamma, one, other), binary=True, dims=1)
         self._of_labels = _kernels.losses.focal_labels(gamma, self._weights)
-        self._direct = None
+        if self._weights is not None:
+            self._direct = None
 
     def _formula(self) -> str:
         share = "" if self.alpha is None else "a "
@@ -1268,8 +1263,9 @@ class CostSensitive(Loss):
             kernel = family.softmax_soft(0.0, 1.0, np.ascontiguousarray(table.max(axis=1, keepdims=True) - table))
         else:
             kernel = family.softmax_probabilities()
-        self._reduced(reduction, kernel)
-        self._direct = None
+        self._reduced(reduction, kernel, binary=self._binary, dims=1)
+        if not self._binary:
+            self._direct = None
 
     def _formula(self) -> str:
         if self._binary:

@@ -143,8 +143,6 @@ class _Bound:
         self.settings = sorted(set(each))
         self.which = np.array([self.settings.index(x) for x in each], dtype=np.int64)
         self.closed: tuple[Penalty | None, list[Any] | None] = (None, None)
-        # a single array, which need not be looked for
-        self.alone = self.given[0] if self.keys is None and self.names == ["params"] else None
         self.state = [np.full(x.shape, initial, self.dtype) for x in arrays for _ in kinds]
         self.state_memory = _kernels.Arrays(self.state, True)
 
@@ -163,19 +161,13 @@ class _Bound:
 
     def holds(self, params: Params) -> bool:
         """Whether these are the very arrays of the last step, under the same names."""
-        if params is self.alone and type(params) is np.ndarray:
-            return params.flags.writeable
-        if (tuple(params) if isinstance(params, Mapping) else None) != self.keys:
-            return False
-        now = (
-            params.values()
-            if isinstance(params, Mapping)
-            else params
-            if isinstance(params, (list, tuple))
-            else (params,)
-        )
-        same = len(now) == len(self.given) and all(a is b for a, b in zip(now, self.given, strict=True))
-        return same and all(x.flags.writeable for x in self.arrays)
+        if type(params) is np.ndarray:
+            return self.keys is None and self.memory.holds(self.given, [params])
+        if isinstance(params, (list, tuple)):
+            return self.keys is None and self.memory.holds(self.given, params)
+        if isinstance(params, Mapping):
+            return tuple(params) == self.keys and self.memory.holds(self.given, params.values())
+        return self.keys is None and self.memory.holds(self.given, (params,))
 
     def gradients(self, grads: Params) -> Any:
         """The memory of the gradients, in the order of the params."""

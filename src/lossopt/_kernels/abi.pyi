@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,7 +11,15 @@ X86_LEVEL: int
 class Loss:
     target_size: int
     def direct(
-        self, z: NDArray[Any], y: object, out: NDArray[Any] | None, mean: bool, low: float, high: float
+        self,
+        z: NDArray[Any],
+        y: object,
+        out: NDArray[Any] | None,
+        mean: bool,
+        low: float,
+        high: float,
+        binary: bool,
+        dims: int,
     ) -> float | None: ...
 
 class Pass: ...
@@ -43,6 +52,7 @@ class Arrays:
     def of_tensors(tensors: list[Any], exchange: object) -> Arrays | None: ...
     def matches(self, other: Arrays, each: int) -> bool: ...
     def advance(self, factor: float, plus: float) -> list[float]: ...
+    def holds(self, given: list[Any], now: Iterable[Any]) -> bool: ...
     def overlap_within(self) -> tuple[int, int] | None: ...
     def overlap(self, other: Arrays) -> tuple[int, int] | None: ...
 

@@ -116,11 +116,11 @@ cdef class Loss:
         memcpy(self.constants, constants, size)
         return self
 
-    def direct(self, z, y, out, bint mean, double low, double high):
+    def direct(self, z, y, out, bint mean, double low, double high, bint binary, int dims):
         """The loss of predictions z, its gradient into out (or None), where all is as kernels want it; else None.
 
         Then nothing has been written, and whoever asked takes the careful way, which converts, or refuses with a
-        sentence. Targets must lie in [low, high].
+        sentence. Targets must lie in [low, high], or be 0 or 1; z has so many dimensions at most.
         """
         cdef Py_buffer[3] b
         cdef Py_ssize_t n, k = 1
@@ -131,7 +131,7 @@ cdef class Loss:
             PyObject_GetBuffer(y, &b[1], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
             if out is not None:
                 PyObject_GetBuffer(out, &b[2], PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE)
-            if not self.fits(&b[0], &b[1], &b[2], low, high):
+            if b[0].ndim > dims or not self.fits(&b[0], &b[1], &b[2], low, high, binary):
                 return None
             n = b[0].shape[0]
             if b[0].ndim == 2:
@@ -151,8 +151,8 @@ cdef class Loss:
         finally:
             release(b, 3)
 
-    cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low,
-                   double high) noexcept nogil:
+    cdef bint fits(self, const Py_buffer* z, const Py_buffer* y, const Py_buffer* out, double low, double high,
+                   bint binary) noexcept nogil:
         cdef Py_ssize_t n
         cdef bint wide = z.itemsize == 8
         if not real(z):
@@ -166,7 +166,9 @@ cdef class Loss:
                 return False
             if self.level.beyond_labels(y.shape[0], <const int64_t*>y.buf, z.shape[1]):
                 return False
-        elif not same(z, y) or low > -INF and (
+        elif not same(z, y) or binary and (
+                self.level.between64(n, <const double*>y.buf) if wide else
+                self.level.between32(n, <const float*>y.buf)) or low > -INF and (
                 self.level.beyond64(n, <const double*>y.buf, low, high) if wide else
                 self.level.beyond32(n, <const float*>y.buf, low, high)):
             return False
@@ -454,6 +456,20 @@ cdef class Arrays:
             if not real(&other.views[i]) or not same(&self.views[i], &other.views[i]):
                 return None
         return other
+
+    def holds(self, list given, now):
+        """Whether now is the very objects of given, in their order, and the arrays here can still be written."""
+        cdef list objects = now if type(now) is list else list(now)
+        cdef Py_ssize_t i
+        if len(objects) != len(given):
+            return False
+        for i in range(len(given)):
+            if objects[i] is not given[i]:
+                return False
+        for i in range(self.count):
+            if not (<object>self.views[i].obj).flags.writeable:
+                return False
+        return True
 
     def overlap_within(self):
         """The indices of two arrays that share memory, or None."""

@@ -361,6 +361,26 @@ cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexc
     return False
 
 
+cdef bint between(Py_ssize_t n, const floating* x) noexcept nogil:
+    cdef floating[LANES] most
+    cdef floating odd, one = 1
+    cdef Py_ssize_t b, i
+    for i in range(LANES):
+        most[i] = 0
+    for b in range(n // LANES):
+        for i in range(LANES):    # hot
+            # no product is so small that it becomes 0; NaN is not above
+            odd = fabs[floating](x[b * LANES + i] * (x[b * LANES + i] - one))
+            most[i] = odd if odd > most[i] else most[i]
+    for i in range(n - n % LANES, n):
+        odd = fabs[floating](x[i] * (x[i] - one))
+        most[0] = odd if odd > most[0] else most[0]
+    for i in range(LANES):
+        if most[i] > 0:
+            return True
+    return False
+
+
 cdef bint beyond_labels(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil:
     cdef Py_ssize_t i
     cdef int64_t low = 0, high = 0
@@ -386,6 +406,22 @@ def outside(x, double low, double high):
     return result
 
 
+def other_than_0_and_1(x):
+    """Whether any number of x is another than 0 and 1; NaN is not."""
+    cdef Py_buffer[1] b
+    cdef bint result
+    hold(b, (x,), ())
+    try:
+        with nogil:
+            if b[0].itemsize == 8:
+                result = between[double](b[0].len // 8, <const double*>b[0].buf)
+            else:
+                result = between[float](b[0].len // 4, <const float*>b[0].buf)
+    finally:
+        release(b, 1)
+    return result
+
+
 def outside_labels(x, int64_t k):
     """Whether any int64 label of x lies outside 0 ... k - 1."""
     cdef Py_buffer[1] b
@@ -401,4 +437,5 @@ def outside_labels(x, int64_t k):
 
 cdef level_t level
 level.total64, level.total32 = run[double], run[float]
+level.between64, level.between32 = between[double], between[float]
 level.beyond64, level.beyond32, level.beyond_labels = beyond[double], beyond[float], beyond_labels

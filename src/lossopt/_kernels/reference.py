@@ -340,6 +340,10 @@ class losses:  # noqa: N801
         return bool(np.any((x < low) | (x > high)))
 
     @staticmethod
+    def other_than_0_and_1(x: Array) -> bool:
+        return bool(np.any((x != 0) & (x != 1) & (x == x)))
+
+    @staticmethod
     def outside_labels(x: Array, k: int) -> bool:
         return bool(np.any((x < 0) | (x >= k)))
 
