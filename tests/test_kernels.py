@@ -601,7 +601,7 @@ DIVISORS = (
 
 
 @each_level
-@pytest.mark.parametrize("power", (-80, -52, 300, 700, 971, -480, -1000, -1100))
+@pytest.mark.parametrize("power", [-80, -52, 300, 700, 971, -480, -1000, -1100])
 def test_adams_quotients_are_correctly_rounded(level, power):
     kernels = BUILT[level]
     rng = np.random.default_rng(13)

@@ -1,3 +1,4 @@
+# cython: binding=True
 """The door for compiled clients: the chosen level's kernels as functions without the interpreter.
 
 Cython clients ``cimport`` them from here; C clients import the capsule ``lossopt.capi._C_API`` by ``lossopt.h``, which lies in

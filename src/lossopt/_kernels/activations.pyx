@@ -8,7 +8,7 @@ from lossopt._kernels.abi cimport hold, release
 from lossopt._kernels.activations cimport *
 
 
-def stream(uint64_t seed, uint64_t forward, uint64_t layer):
+def stream(uint64_t seed, uint64_t forward, uint64_t layer, /):
     """The key of a layer's dropout in a forward: others have another."""
     return chained(chained(chained(0, seed), forward), layer)
 
@@ -67,47 +67,47 @@ cdef int differentiate(const activation_t* kind, a, g, grad_bias, double p, uint
     return 0
 
 
-def identity(z, bias, double p, uint64_t key):
+def identity(z, bias, double p, uint64_t key, /):
     """z becomes dropout(z + bias); p = 0: no dropout."""
     activate(<const linear_t*>NULL, z, bias, p, key)
 
 
-def relu(z, bias, double p, uint64_t key):
+def relu(z, bias, double p, uint64_t key, /):
     """z becomes dropout(max(z + bias, 0))."""
     activate(<const relu_t*>NULL, z, bias, p, key)
 
 
-def tanh(z, bias, double p, uint64_t key):
+def tanh(z, bias, double p, uint64_t key, /):
     """z becomes dropout(tanh(z + bias))."""
     activate(<const tanh_t*>NULL, z, bias, p, key)
 
 
-def sigmoid(z, bias, double p, uint64_t key):
+def sigmoid(z, bias, double p, uint64_t key, /):
     """z becomes dropout(1 / (1 + exp(-(z + bias))))."""
     activate(<const sigmoid_t*>NULL, z, bias, p, key)
 
 
-def identity_back(a, g, grad_bias, double p, uint64_t key):
+def identity_back(a, g, grad_bias, double p, uint64_t key, /):
     """g, the gradient of what identity made, a, becomes that of z + bias; grad_bias gets the sums of its columns."""
     differentiate(<const linear_t*>NULL, a, g, grad_bias, p, key)
 
 
-def relu_back(a, g, grad_bias, double p, uint64_t key):
+def relu_back(a, g, grad_bias, double p, uint64_t key, /):
     """The same for relu."""
     differentiate(<const relu_t*>NULL, a, g, grad_bias, p, key)
 
 
-def tanh_back(a, g, grad_bias, double p, uint64_t key):
+def tanh_back(a, g, grad_bias, double p, uint64_t key, /):
     """The same for tanh."""
     differentiate(<const tanh_t*>NULL, a, g, grad_bias, p, key)
 
 
-def sigmoid_back(a, g, grad_bias, double p, uint64_t key):
+def sigmoid_back(a, g, grad_bias, double p, uint64_t key, /):
     """The same for sigmoid."""
     differentiate(<const sigmoid_t*>NULL, a, g, grad_bias, p, key)
 
 
-def column_sums(g, out):
+def column_sums(g, out, /):
     """The gradient of a bias without activation; g is only read."""
     cdef Py_buffer[2] b
     cdef Py_ssize_t k

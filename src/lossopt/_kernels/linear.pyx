@@ -127,7 +127,7 @@ def objective_pass():
     return Pass.of(&c)
 
 
-def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale):
+def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_weight, grad_bias, double scale, /):
     """Sum of sample_weight * loss over the rows of x (n, d) under weight (k, d) and bias (k,) or None; grad_weight and
     grad_bias (both None: not wanted) become scale times its gradient."""
     cdef Py_buffer[7] b
@@ -179,7 +179,7 @@ cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* 
             scores[floating](min(<Py_ssize_t>ROWS, n - c * ROWS), d, k, x + c * ROWS * d, w, side, bias, out + c * ROWS * k)
 
 
-def predict(x, weight, bias, out):
+def predict(x, weight, bias, out, /):
     """out (n, k) or (n,) = x (n, d) times weight (k, d) transposed, plus bias (k,) or None."""
     cdef Py_buffer[4] b
     cdef Py_ssize_t n, d, k = weight.shape[0]
@@ -218,7 +218,7 @@ cdef void transposed(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x
         bias[j] = <floating>sums[k * d + j]
 
 
-def gradient(x, g, weight, bias):
+def gradient(x, g, weight, bias, /):
     """weight (k, d) = g (n, k) transposed times x (n, d); bias (k,) = the sum of g's rows."""
     cdef Py_buffer[4] b
     cdef Py_ssize_t n, d, k = weight.shape[0]

@@ -20,7 +20,7 @@ def mse():
     return made(&c)
 
 
-def bce(double positive, double negative, double smoothing):
+def bce(double positive, double negative, double smoothing, /):
     cdef logistic_t plain
     cdef bce_t c
     if positive == 1 and negative == 1 and smoothing == 0:
@@ -30,19 +30,19 @@ def bce(double positive, double negative, double smoothing):
     return made(&c)
 
 
-def bce_probability(double positive, double smoothing):
+def bce_probability(double positive, double smoothing, /):
     cdef bce_probability_t c
     c.positive, c.smoothing = positive, smoothing
     return made(&c)
 
 
-def pinball(double above, double below, double epsilon):
+def pinball(double above, double below, double epsilon, /):
     cdef pinball_t c
     c.above, c.below, c.epsilon = above, below, epsilon
     return made(&c)
 
 
-def huber(double delta):
+def huber(double delta, /):
     cdef huber_t c
     c.delta = delta
     return made(&c)
@@ -54,13 +54,13 @@ def log_cosh():
     return made(&c)
 
 
-def squared_pinball(double epsilon):
+def squared_pinball(double epsilon, /):
     cdef squared_pinball_t c
     c.epsilon = epsilon
     return made(&c)
 
 
-def hinge(double margin):
+def hinge(double margin, /):
     cdef hinge_t c
     c.margin = margin
     return made(&c)
@@ -90,13 +90,13 @@ def gamma():
     return made(&c)
 
 
-def tweedie(double power):
+def tweedie(double power, /):
     cdef tweedie_t c
     c.power = power
     return made(&c)
 
 
-def focal(double gamma, double positive, double negative):
+def focal(double gamma, double positive, double negative, /):
     cdef focal_t c
     c.gamma, c.positive, c.negative = gamma, positive, negative
     return made(&c)
@@ -108,7 +108,7 @@ def softmax_labels():
     return Loss.of_rows(&level, <void*>softmax[double, int64_t], <void*>softmax[float, int64_t], &c, sizeof(c), True)
 
 
-def softmax_soft(double own, double others, table):
+def softmax_soft(double own, double others, table, /):
     """Labels; table: a number a class (k,), or a row of them a class (k, k), float64, or None for ones."""
     cdef softmax_t c
     memset(&c, 0, sizeof(c))
@@ -118,7 +118,7 @@ def softmax_soft(double own, double others, table):
     return Loss.of_rows(&level, <void*>softmax[double, soft_t], <void*>softmax[float, soft_t], &c, sizeof(c), True, table)
 
 
-def focal_labels(double gamma, weights):
+def focal_labels(double gamma, weights, /):
     """Labels; weights: a number a class, float64, or None for ones."""
     cdef focal_rows_t c
     c.gamma, c.weights = gamma, numbers(weights)
@@ -137,14 +137,14 @@ def softmax_probabilities():
     return Loss.of_rows(&level, <void*>softmax[double, double], <void*>softmax[float, float], &c, sizeof(c), False)
 
 
-def pairs_of_rows(discounts, Py_ssize_t top):
+def pairs_of_rows(discounts, Py_ssize_t top, /):
     """discounts: a number a place, float64, at least as many as outputs, or None; from place top on they are 0."""
     cdef pairs_t c
     c.discounts, c.top = numbers(discounts), top
     return Loss.of_rows(&level, <void*>pairs[double], <void*>pairs[float], &c, sizeof(c), False, discounts)
 
 
-def custom(size_t in_double, size_t in_float, kept):
+def custom(size_t in_double, size_t in_float, kept, /):
     """Block functions at these addresses; in_float may be 0. kept: what lives as long as the loss."""
     cdef foreign_t c
     c.in_double, c.in_float = in_double, in_float
@@ -245,7 +245,7 @@ cdef double combined(Py_ssize_t count, const sum_t* partials) noexcept nogil:
     return whole.total + whole.rest
 
 
-def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double scale, bint alone=False):
+def value_and_grad(Loss loss not None, z, y, weight, out, Py_ssize_t k, double scale, bint alone=False, /):
     """Sum of weight * loss over the rows of z (n, k); out (or None) becomes scale * weight * the gradient. alone: on one
     thread, beside others that spin."""
     cdef Py_buffer[4] b
@@ -277,7 +277,7 @@ cdef void each(Loss loss, Py_ssize_t n, Py_ssize_t k, const floating* z, const c
         r += size
 
 
-def pointwise(Loss loss not None, z, y, out, Py_ssize_t k):
+def pointwise(Loss loss not None, z, y, out, Py_ssize_t k, /):
     """The sum of each row's values into out (n,)."""
     cdef Py_buffer[3] b
     hold(b, (z, y), (out,))
@@ -307,7 +307,7 @@ cdef void grouped_run(Loss loss, Py_ssize_t n, Py_ssize_t groups, const int64_t*
                            NULL if out == NULL else out + at)
 
 
-def grouped(Loss loss not None, z, y, begins, factor, value, out):
+def grouped(Loss loss not None, z, y, begins, factor, value, out, /):
     """Each group of z (n,), from begins[g] up to begins[g + 1], as a row of its own: its value, and in out (or None) its
     gradient times its factor."""
     cdef Py_buffer[6] b
@@ -324,7 +324,7 @@ def grouped(Loss loss not None, z, y, begins, factor, value, out):
         release(b, 6)
 
 
-def sum(x):
+def sum(x, /):
     """Sum of an array, compensated, in double."""
     cdef Py_buffer[1] b
     cdef double result
@@ -363,7 +363,7 @@ cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexc
 
 cdef bint between(Py_ssize_t n, const floating* x) noexcept nogil:
     cdef floating[LANES] most
-    cdef floating odd, one = 1
+    cdef floating odd, one = 1, zero = 0
     cdef Py_ssize_t b, i
     for i in range(LANES):
         most[i] = 0
@@ -376,7 +376,7 @@ cdef bint between(Py_ssize_t n, const floating* x) noexcept nogil:
         odd = fabs[floating](x[i] * (x[i] - one))
         most[0] = odd if odd > most[0] else most[0]
     for i in range(LANES):
-        if most[i] > 0:
+        if most[i] > zero:
             return True
     return False
 
@@ -390,7 +390,7 @@ cdef bint beyond_labels(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogi
     return n > 0 and (low < 0 or high >= k)
 
 
-def outside(x, double low, double high):
+def outside(x, double low, double high, /):
     """Whether any number of x lies outside [low, high]; NaN does not."""
     cdef Py_buffer[1] b
     cdef bint result
@@ -406,7 +406,7 @@ def outside(x, double low, double high):
     return result
 
 
-def other_than_0_and_1(x):
+def other_than_0_and_1(x, /):
     """Whether any number of x is another than 0 and 1; NaN is not."""
     cdef Py_buffer[1] b
     cdef bint result
@@ -422,7 +422,7 @@ def other_than_0_and_1(x):
     return result
 
 
-def outside_labels(x, int64_t k):
+def outside_labels(x, int64_t k, /):
     """Whether any int64 label of x lies outside 0 ... k - 1."""
     cdef Py_buffer[1] b
     cdef bint result

@@ -77,32 +77,32 @@ cdef int through(const function_t* function, x, out) except -1:
     return 0
 
 
-def exp(x, out):
+def exp(x, out, /):
     through(<const exp_t*>NULL, x, out)
 
 
-def log(x, out):
+def log(x, out, /):
     through(<const log_t*>NULL, x, out)
 
 
-def log1p(x, out):
+def log1p(x, out, /):
     through(<const log1p_t*>NULL, x, out)
 
 
-def sigmoid(x, out):
+def sigmoid(x, out, /):
     """1 / (1 + exp(-x))."""
     through(<const sigmoid_t*>NULL, x, out)
 
 
-def softplus(x, out):
+def softplus(x, out, /):
     """log(1 + exp(x))."""
     through(<const softplus_t*>NULL, x, out)
 
 
-def tanh(x, out):
+def tanh(x, out, /):
     through(<const tanh_t*>NULL, x, out)
 
 
-def rsqrt(x, out):
+def rsqrt(x, out, /):
     """1 / sqrt(x)."""
     through(<const rsqrt_t*>NULL, x, out)

@@ -43,7 +43,7 @@ cdef double worth(Py_ssize_t n, const floating* w, const floating* factors, doub
     return s.total + s.rest
 
 
-def value(w, factors, double l1, double l2):
+def value(w, factors, double l1, double l2, /):
     """sum factors * (l1 * |w| + l2 * w**2), in double; factors has w's size, or is None for ones."""
     cdef Py_buffer[2] b
     cdef double result = 0
@@ -97,7 +97,7 @@ cdef Py_ssize_t sweep(Py_ssize_t m, const double* h, double* g, double* w, const
     return most
 
 
-def coordinates(h, g, w, l1, double tol, Py_ssize_t most):
+def coordinates(h, g, w, l1, double tol, Py_ssize_t most, /):
     """Least g.v + v.h.v / 2 + sum l1 |w + v|, a coordinate after the other: w becomes w + v, and g the gradient there.
 
     Ends when no coordinate moved its gradient by more than tol, or after so many sweeps; returns how many it took. A
@@ -117,7 +117,7 @@ def coordinates(h, g, w, l1, double tol, Py_ssize_t most):
         release(b, 4)
 
 
-def add_grad(w, factors, grad, double l1, double l2):
+def add_grad(w, factors, grad, double l1, double l2, /):
     """grad becomes the least subgradient of itself plus the penalty."""
     cdef Py_buffer[3] b
     hold(b, (w, factors), (grad,))
@@ -142,7 +142,7 @@ cdef void proximal(Py_ssize_t n, floating* w, const floating* factors, double l1
             w[i] = soft[floating](w[i], a * factors[i]) / (one + q * factors[i])
 
 
-def prox(w, factors, double l1, double l2):
+def prox(w, factors, double l1, double l2, /):
     """w becomes soft(w, l1 * factors) / (1 + 2 * l2 * factors)."""
     cdef Py_buffer[2] b
     hold(b, (factors,), (w,))
@@ -164,7 +164,7 @@ cdef void close_soft(const closing_t* c, double l1, Py_ssize_t n, floating* w, c
         w[i] = soft[floating](w[i], a * factors[i] * gains[i])
 
 
-def soft_closing(gains, factors):
+def soft_closing(gains, factors, /):
     """The soft threshold with a factor a coordinate."""
     return made(<void*>close_soft[double], <void*>close_soft[float], gains, factors, None, None, 0, 0)
 
@@ -183,7 +183,7 @@ cdef void close_box(const closing_t* c, double l1, Py_ssize_t n, floating* w, co
         w[i] = (high if x > high else x) + zero
 
 
-def box_closing(gains, factors, double low, double high):
+def box_closing(gains, factors, double low, double high, /):
     """The nearest point of [low, high], in any metric, after the soft threshold with a factor a coordinate."""
     return made(<void*>close_box[double], <void*>close_box[float], gains, factors, None, None, low, high)
 
@@ -197,7 +197,7 @@ cdef void box_gradients(Py_ssize_t n, const floating* w, floating* g, floating l
         g[i] = zero if w[i] >= high and x < zero else x
 
 
-def box_add_grad(w, grad, double low, double high):
+def box_add_grad(w, grad, double low, double high, /):
     """grad loses what pushes a weight that stands at a side out of the box."""
     cdef Py_buffer[2] b
     hold(b, (w,), (grad,))
@@ -290,13 +290,13 @@ cdef void close_groups(const closing_t* c, double l1, Py_ssize_t n, floating* w,
             w[members[i]] = <floating>(0 if s == 0 else x * (s / (s + a * <double>gains[members[i]])) + 0.0)
 
 
-def group_closing(gains, factors, members, begins):
+def group_closing(gains, factors, members, begins, /):
     """Groups of coordinates drawn towards zero together: members holds theirs, one group after the other, and begins where
     each begins, and where the last one ends."""
     return made(<void*>close_groups[double], <void*>close_groups[float], gains, factors, members, begins, 0, 0)
 
 
-def group_value(Closing groups not None, w):
+def group_value(Closing groups not None, w, /):
     """sum of the groups' factor * length."""
     cdef Py_buffer[1] b
     cdef double result
@@ -312,7 +312,7 @@ def group_value(Closing groups not None, w):
     return result
 
 
-def group_add_grad(Closing groups not None, w, grad, double l1):
+def group_add_grad(Closing groups not None, w, grad, double l1, /):
     """grad becomes the least subgradient of itself plus l1 times the groups' lengths."""
     cdef Py_buffer[2] b
     hold(b, (w,), (grad,))
@@ -326,7 +326,7 @@ def group_add_grad(Closing groups not None, w, grad, double l1):
         release(b, 2)
 
 
-def close(Closing closing not None, w, double l1):
+def close(Closing closing not None, w, double l1, /):
     """The closing alone, with the gains that stand in it."""
     cdef Py_buffer[1] b
     hold(b, (), (w,))

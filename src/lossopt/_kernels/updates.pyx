@@ -204,7 +204,7 @@ cdef void run(const update_t* update, const folded_t* folded, const closing_t* c
 
 
 def step(Update update not None, Arrays params not None, Arrays grads not None, Arrays state not None, tuple settings,
-         which, int64_t t, double scale, double clip, list closings=None):
+         which, int64_t t, double scale, double clip, list closings=None, /):
     """Update number t of every array: state holds `slots` arrays a parameter. A setting is the hyperparameters, then l1 and
     l2 of the penalty; which says each array's. closings: each array's, or None."""
     cdef Py_buffer[1] b
@@ -263,7 +263,7 @@ cdef void blend_one(Py_ssize_t n, floating* a, const floating* w, double share) 
             toward[floating](min(<Py_ssize_t>PIECE, n - p * PIECE), a + p * PIECE, w + p * PIECE, share)
 
 
-def blend(Arrays averages not None, Arrays params not None, double share):
+def blend(Arrays averages not None, Arrays params not None, double share, /):
     """Every average goes so much of its way to the parameter."""
     cdef Py_ssize_t i
     if params.count != averages.count:
@@ -276,7 +276,7 @@ def blend(Arrays averages not None, Arrays params not None, double share):
                 blend_one[float](params.sizes[i], <float*>averages.data[i], <const float*>params.data[i], share)
 
 
-def norm(Arrays arrays not None):
+def norm(Arrays arrays not None, /):
     """The Euclidean norm of all arrays together, in double."""
     cdef sum_t s
     cdef Py_ssize_t i
