@@ -26,12 +26,13 @@ FLAGS = {
 }
 # Taken where the compiler knows them. They keep gcc from making scalars of vectors: copies of a few numbers become
 # memcpy, which it takes to touch everything; exp and log are not inlined any more in the middle of a file; loops of
-# sixteen lanes are unrolled before it looks for vectors.
+# sixteen lanes are unrolled before it looks for vectors; a loop over six arrays is not worth a look whether they overlap.
 HINTS = {
     "unix": [
         "-fno-tree-loop-distribute-patterns",
         "--param=inline-unit-growth=400",
         "--param=max-completely-peel-times=3",
+        "--param=vect-max-version-for-alias-checks=30",
     ],
     "msvc": [],
 }

@@ -20,6 +20,7 @@ from Cython.Compiler.Main import CompilationOptions, compile
 
 ROOT = pathlib.Path(__file__).parent.parent
 KERNELS = ROOT / "src" / "lossopt" / "_kernels"
+WIDEST = {"baseline": 16, "x86_v3": 32, "x86_v4": 64}  # bytes of a vector
 SETUP = {}
 exec((ROOT / "setup.py").read_text().partition("\nclass Build")[0], SETUP)
 
@@ -66,9 +67,10 @@ def report(family, level, folder, hot):
     wanted = ["-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
     command = ["gcc", "-c", *flags, *wanted, str(c_file), "-o", str(c_file) + ".o"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-    # one loop may be reported for its main body and for its remainder, each with a vector size
+    # a loop is reported for its main body, and again for its remainder, with shorter vectors
     vectorized = Counter()
-    for name, number in re.findall(r"_kernels/(\w+\.\w+):(\d+):\d+: optimized:\s+loop vectorized", said):
+    main = rf"_kernels/(\w+\.\w+):(\d+):\d+: optimized:\s+loop vectorized using {WIDEST[level]} byte"
+    for name, number in re.findall(main, said):
         vectorized[name, int(number)] += 1
     trouble = [
         f"{level}: {name}:{number}: vectorized {vectorized[name, number]} times, wanted {count}"
