@@ -135,3 +135,10 @@ cdef double squared_hinge_at(double z, void* y) noexcept nogil
 cdef double modified_huber_at(double z, void* y) noexcept nogil
 cdef double poisson_at(double z, void* y) noexcept nogil
 cdef double gamma_at(double z, void* y) noexcept nogil
+# mu_product: the product of all mu so far, 1 at the start
+cdef void nadam_f64(Py_ssize_t n, double* w, const double* g, double* exp_avg, double* exp_avg_sq, double* mu_product, int64_t t,
+                    double lr, double beta1, double beta2, double eps, double weight_decay,
+                    double momentum_decay) noexcept nogil
+cdef void nadam_f32(Py_ssize_t n, float* w, const float* g, float* exp_avg, float* exp_avg_sq, double* mu_product, int64_t t,
+                    double lr, double beta1, double beta2, double eps, double weight_decay,
+                    double momentum_decay) noexcept nogil

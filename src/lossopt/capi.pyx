@@ -7,7 +7,7 @@ Cython clients ``cimport`` them from here; C clients import the capsule ``lossop
 
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer, PyCapsule_New
 from cython cimport floating
-from libc.math cimport NAN
+from libc.math cimport NAN, pow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 
@@ -19,7 +19,7 @@ import numpy as np
 from lossopt import _kernels
 from lossopt import losses as _losses
 
-VERSION = 1
+VERSION = 2
 # in the order of the C struct; new ones go to its end
 NAMES = (
     "mse_f64", "mae_f64", "huber_f64", "log_cosh_f64", "bce_f64", "hinge_f64", "squared_hinge_f64",
@@ -31,7 +31,7 @@ NAMES = (
     "linear_bce_f32", "linear_cross_entropy_f32", "linear_f32", "sgd_f32", "momentum_f32", "nesterov_f32",
     "rmsprop_f32", "adagrad_f32", "adadelta_f32", "adam_f32", "adamw_f32", "adamax_f32", "radam_f32", "lion_f32",
     "mse_at", "mae_at", "huber_at", "log_cosh_at", "bce_at", "hinge_at", "squared_hinge_at", "modified_huber_at",
-    "poisson_at", "gamma_at",
+    "poisson_at", "gamma_at", "nadam_f64", "nadam_f32",
 )
 
 # a loss without the interpreter: the object goes through as a pointer, and nobody counts references
@@ -72,6 +72,7 @@ cdef update_t ADAM_UPDATE = (<Update?>_kernels.updates.adam_update()).c
 cdef update_t ADAMAX_UPDATE = (<Update?>_kernels.updates.adamax_update()).c
 cdef update_t LION_UPDATE = (<Update?>_kernels.updates.lion_update()).c
 cdef update_t MOMENTUM_UPDATE = (<Update?>_kernels.updates.momentum_update()).c
+cdef update_t NADAM_UPDATE = (<Update?>_kernels.updates.nadam_update()).c
 cdef update_t RADAM_UPDATE = (<Update?>_kernels.updates.radam_update()).c
 cdef update_t RMSPROP_UPDATE = (<Update?>_kernels.updates.rmsprop_update()).c
 cdef update_t SGD_UPDATE = (<Update?>_kernels.updates.sgd_update()).c
@@ -521,6 +522,33 @@ cdef double poisson_at(double z, void* y) noexcept nogil:
 
 cdef double gamma_at(double z, void* y) noexcept nogil:
     return at(&GAMMA, z, y)
+
+cdef inline double pull(double beta1, double decay, int64_t t) noexcept nogil:
+    return beta1 * (1 - 0.5 * pow(0.96, <double>t * decay))
+
+
+cdef void nadam_f64(Py_ssize_t n, double* w, const double* g, double* exp_avg, double* exp_avg_sq, double* mu_product, int64_t t,
+                    double lr, double beta1, double beta2, double eps, double weight_decay,
+                    double momentum_decay) noexcept nogil:
+    cdef double mu = pull(beta1, momentum_decay, t)
+    mu_product[0] *= mu
+    cdef double[9] hyper = [lr, beta1, beta2, eps, weight_decay, mu, pull(beta1, momentum_decay, t + 1), mu_product[0], 0]
+    cdef double* state[2]
+    state[0] = exp_avg
+    state[1] = exp_avg_sq
+    update[double](&NADAM_UPDATE, hyper, t, n, w, g, state)
+
+
+cdef void nadam_f32(Py_ssize_t n, float* w, const float* g, float* exp_avg, float* exp_avg_sq, double* mu_product, int64_t t,
+                    double lr, double beta1, double beta2, double eps, double weight_decay,
+                    double momentum_decay) noexcept nogil:
+    cdef double mu = pull(beta1, momentum_decay, t)
+    mu_product[0] *= mu
+    cdef double[9] hyper = [lr, beta1, beta2, eps, weight_decay, mu, pull(beta1, momentum_decay, t + 1), mu_product[0], 0]
+    cdef float* state[2]
+    state[0] = exp_avg
+    state[1] = exp_avg_sq
+    update[float](&NADAM_UPDATE, hyper, t, n, w, g, state)
 
 
 cdef class Handle:

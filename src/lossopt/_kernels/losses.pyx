@@ -160,7 +160,9 @@ cdef Loss made(const loss_t* constants):
 
 cdef Py_ssize_t chunk_rows(Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """How many rows share a partial sum: a choice of the shape alone, never of the threads."""
-    cdef Py_ssize_t least = max(16384 // k, (n + CHUNKS - 1) // CHUNKS), size = block_rows(k)
+    cdef Py_ssize_t enough = max(16384 // k, <Py_ssize_t>1), least = max(enough, (n + CHUNKS - 1) // CHUNKS)
+    # a few rows of many classes are enough for a thread
+    cdef Py_ssize_t size = min(block_rows(k), enough)
     return max(size, (least + size - 1) // size * size)
 
 

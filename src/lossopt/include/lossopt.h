@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define LOSSOPT_API_VERSION 1
+#define LOSSOPT_API_VERSION 2
 
 typedef struct {
     size_t version;
@@ -126,6 +126,11 @@ typedef struct {
     double (*modified_huber_at)(double z, void *y);
     double (*poisson_at)(double z, void *y);
     double (*gamma_at)(double z, void *y);
+    /* mu_product: the product of all mu so far, 1 at the start */
+    void (*nadam_f64)(Py_ssize_t n, double *w, const double *g, double *exp_avg, double *exp_avg_sq, double *mu_product, int64_t t,
+                      double lr, double beta1, double beta2, double eps, double weight_decay, double momentum_decay);
+    void (*nadam_f32)(Py_ssize_t n, float *w, const float *g, float *exp_avg, float *exp_avg_sq, double *mu_product, int64_t t,
+                      double lr, double beta1, double beta2, double eps, double weight_decay, double momentum_decay);
 } lossopt_api;
 
 static const lossopt_api *lossopt_import(void) {
