@@ -17,6 +17,9 @@ from lossopt import bench
 from lossopt.bench import grid, measure, peers, sides, table
 from lossopt.cli import main
 
+# the measurements are a program's, not a library's: they put the twin in the kernels' place for all threads
+pytestmark = pytest.mark.thread_unsafe
+
 TINY = replace(
     bench.QUICK,
     sizes=(70,),
