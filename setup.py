@@ -26,8 +26,8 @@ FLAGS = {
 }
 # Taken where the compiler knows them. They keep gcc from making scalars of vectors: copies of a few numbers become
 # memcpy, which it takes to touch everything; exp and log are not inlined any more in the middle of a file; loops of
-# sixteen lanes are unrolled before it looks for vectors; loops over six arrays are vectorized as well, whose overlaps it
-# looks at first.
+# sixteen lanes are unrolled before it looks for vectors; loops over six arrays are vectorized as well, after a look
+# whether they overlap.
 HINTS = {
     "unix": [
         "-fno-tree-loop-distribute-patterns",
