@@ -239,6 +239,7 @@ class Bell(lo.Schedule):
         return 0.05 + 0 * t
 
 
+@pytest.mark.thread_unsafe  # an interrupt is the main thread's
 def test_an_interrupted_run_on_wide_rows_ends_with_the_bits_of_a_whole_one(monkeypatch):
     pytest.importorskip("scipy")
     monkeypatch.setattr("lossopt.trainer._AWAY", 0.0)
@@ -344,6 +345,7 @@ def test_auto_takes_the_compiled_loop_where_it_can():
     assert counter.batches == 3
 
 
+@pytest.mark.thread_unsafe  # an interrupt is the main thread's
 @pytest.mark.parametrize("engine", ["compiled", "python"])
 def test_interrupts_at_random_moments_leave_a_run_that_goes_on_to_the_same_bits(engine):
     """Signals of another thread, until the run is done: each leaves everything as it was after some update."""
@@ -392,6 +394,7 @@ def test_interrupts_at_random_moments_leave_a_run_that_goes_on_to_the_same_bits(
     assert broken.epochs == 20
 
 
+@pytest.mark.thread_unsafe  # an interrupt is the main thread's
 def test_a_second_interrupt_does_not_wait():
     class Stuck:
         params: ClassVar = {"weight": np.zeros(D)}
@@ -508,6 +511,7 @@ def test_early_stopping_goes_on_after_an_interrupt(engine):
         assert broken.model.params["weight"].tobytes() == whole.model.params["weight"].tobytes() == best.tobytes()
 
 
+@pytest.mark.thread_unsafe  # an interrupt is the main thread's
 def test_a_stop_is_kept_through_an_interrupt():
     class Both(lo.Callback):
         def on_batch_end(self, batch, logs):

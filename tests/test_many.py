@@ -202,6 +202,7 @@ def test_folds_are_of_equal_size_and_made_from_the_seed(data):
     assert (made[0] != made[2]).any()
 
 
+@pytest.mark.thread_unsafe  # an interrupt is the main thread's
 def test_an_interrupt_is_heard(data):
     class Slow(lo.Constant):
         def __call__(self, t):

@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from lossopt import _kernels
 
+pytestmark = pytest.mark.thread_unsafe  # mpmath has one precision for all threads
+
 BUILT = {level: _kernels.load(level).math for level in _kernels.available}
 TWIN = _kernels.load("reference").math
 JUDGES = {
