@@ -335,7 +335,7 @@ DOORS = {
     "losses.sum": lambda a: (a.x,),
     "losses.grouped": lambda a: (a.pairs, a.x, a.y, a.begins, a.each[0], a.each[1], a.out),
     "losses.outside": lambda a: (a.x, 0.0, 1.0),
-    "losses.other_than_0_and_1": lambda a: (a.x,),
+    "losses.outside binary": lambda a: (a.x, 0.0, 1.0, True),
     "losses.outside_labels": lambda a: (a.labels, 2),
     **linear_doors("dense"),
     **linear_doors("csr"),

@@ -142,14 +142,14 @@ def test_sums_and_ranges_equal_their_twins(level, dtype, n):
     assert not losses.outside(x, -10, 10)
     assert not losses.outside_labels(labels, 5)
     whole = (labels > 2).astype(dtype)
-    assert not losses.other_than_0_and_1(whole)
+    assert not losses.outside(whole, 0, 1, True)
     for i in {0, n // 2, n - 1} if n else ():
         for odd in (-10.5, 10.5, np.inf, -np.inf):
             assert losses.outside(np.where(np.arange(n) == i, dtype(odd), x), -10, 10)
         assert not losses.outside(np.where(np.arange(n) == i, dtype(np.nan), x), -10, 10)
         for odd in (-1.0, 0.5, 2.0, np.inf, np.finfo(dtype).smallest_subnormal, 1 - np.finfo(dtype).epsneg):
-            assert losses.other_than_0_and_1(np.where(np.arange(n) == i, dtype(odd), whole))
-        assert not losses.other_than_0_and_1(np.where(np.arange(n) == i, dtype(np.nan), whole))
+            assert losses.outside(np.where(np.arange(n) == i, dtype(odd), whole), 0, 1, True)
+        assert not losses.outside(np.where(np.arange(n) == i, dtype(np.nan), whole), 0, 1, True)
         for odd in (-1, 5, np.iinfo(np.int64).max, np.iinfo(np.int64).min):
             assert losses.outside_labels(np.where(np.arange(n) == i, odd, labels), 5)
 

@@ -523,32 +523,26 @@ cdef double poisson_at(double z, void* y) noexcept nogil:
 cdef double gamma_at(double z, void* y) noexcept nogil:
     return at(&GAMMA, z, y)
 
-cdef inline double pull(double beta1, double decay, int64_t t) noexcept nogil:
-    return beta1 * (1 - 0.5 * pow(0.96, <double>t * decay))
+
+cdef inline void nadam(Py_ssize_t n, floating* w, const floating* g, floating** state, double* mu_product, int64_t t,
+                       const double* first, double decay) noexcept nogil:
+    cdef double mu = first[1] * (1 - 0.5 * pow(0.96, <double>t * decay))
+    cdef double ahead = first[1] * (1 - 0.5 * pow(0.96, <double>(t + 1) * decay))
+    mu_product[0] *= mu
+    update[floating](&NADAM_UPDATE, [first[0], first[1], first[2], first[3], first[4], mu, ahead, mu_product[0], 0], t, n, w, g,
+                     state)
 
 
 cdef void nadam_f64(Py_ssize_t n, double* w, const double* g, double* exp_avg, double* exp_avg_sq, double* mu_product, int64_t t,
                     double lr, double beta1, double beta2, double eps, double weight_decay,
                     double momentum_decay) noexcept nogil:
-    cdef double mu = pull(beta1, momentum_decay, t)
-    mu_product[0] *= mu
-    cdef double[9] hyper = [lr, beta1, beta2, eps, weight_decay, mu, pull(beta1, momentum_decay, t + 1), mu_product[0], 0]
-    cdef double* state[2]
-    state[0] = exp_avg
-    state[1] = exp_avg_sq
-    update[double](&NADAM_UPDATE, hyper, t, n, w, g, state)
+    nadam[double](n, w, g, [exp_avg, exp_avg_sq], mu_product, t, [lr, beta1, beta2, eps, weight_decay], momentum_decay)
 
 
 cdef void nadam_f32(Py_ssize_t n, float* w, const float* g, float* exp_avg, float* exp_avg_sq, double* mu_product, int64_t t,
                     double lr, double beta1, double beta2, double eps, double weight_decay,
                     double momentum_decay) noexcept nogil:
-    cdef double mu = pull(beta1, momentum_decay, t)
-    mu_product[0] *= mu
-    cdef double[9] hyper = [lr, beta1, beta2, eps, weight_decay, mu, pull(beta1, momentum_decay, t + 1), mu_product[0], 0]
-    cdef float* state[2]
-    state[0] = exp_avg
-    state[1] = exp_avg_sq
-    update[float](&NADAM_UPDATE, hyper, t, n, w, g, state)
+    nadam[float](n, w, g, [exp_avg, exp_avg_sq], mu_product, t, [lr, beta1, beta2, eps, weight_decay], momentum_decay)
 
 
 cdef class Handle:

@@ -488,7 +488,7 @@ def _number(owner: Loss, name: str, x: Any, low: float, high: float = np.inf) ->
 
 
 def _one_or_zero(name: str, y: Array) -> Array:
-    if _kernels.losses.other_than_0_and_1(y):
+    if _kernels.losses.outside(y, 0, 1, True):
         raise ValueError(f"{name} must hold 0 and 1, got {y[(y != 0) & (y != 1) & (y == y)][0]}")
     return y
 
@@ -732,7 +732,7 @@ class Hinge(_OneByOne):
     def __init__(self, reduction: str = "mean", margin: float = 1.0) -> None:
         _number(self, "margin", margin, 0, np.finfo(np.float64).max)
         self.margin = margin
-        self._reduced(reduction, _kernels.losses.hinge(margin), binary=True)
+        self._reduced(reduction, _kernels.losses.hinge(margin), 0, 1, binary=True)
 
     def _formula(self) -> str:
         return f"max(0, {self.margin:g} - t z), t = 2 y - 1"
@@ -759,7 +759,7 @@ class SquaredHinge(_OneByOne):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.squared_hinge(), binary=True)
+        self._reduced(reduction, _kernels.losses.squared_hinge(), 0, 1, binary=True)
 
     def _formula(self) -> str:
         return "max(0, 1 - t z)**2, t = 2 y - 1"
@@ -795,7 +795,7 @@ class ModifiedHuber(_OneByOne):
     """
 
     def __init__(self, reduction: str = "mean") -> None:
-        self._reduced(reduction, _kernels.losses.modified_huber(), binary=True)
+        self._reduced(reduction, _kernels.losses.modified_huber(), 0, 1, binary=True)
 
     def _formula(self) -> str:
         return "max(0, 1 - t z)**2 where t z >= -1, else -4 t z, t = 2 y - 1"
@@ -1130,7 +1130,7 @@ class Focal(Loss):
         if self._share is not None:
             _number(self, "alpha", alpha, 0, 1)
         one, other = (1.0, 1.0) if self._share is None else (self._share, 1 - self._share)  # type: ignore[operator]
-        self._reduced(reduction, _kernels.losses.focal(gamma, one, other), binary=True, dims=1)
+        self._reduced(reduction, _kernels.losses.focal(gamma, one, other), 0, 1, binary=True, dims=1)
         self._of_labels = _kernels.losses.focal_labels(gamma, self._weights)
         if self._weights is not None:
             self._direct = None
@@ -1263,7 +1263,7 @@ class CostSensitive(Loss):
             kernel = family.softmax_soft(0.0, 1.0, np.ascontiguousarray(table.max(axis=1, keepdims=True) - table))
         else:
             kernel = family.softmax_probabilities()
-        self._reduced(reduction, kernel, binary=self._binary, dims=1)
+        self._reduced(reduction, kernel, 0, 1, binary=self._binary, dims=1)
         if not self._binary:
             self._direct = None
 

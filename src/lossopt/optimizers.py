@@ -161,13 +161,11 @@ class _Bound:
 
     def holds(self, params: Params) -> bool:
         """Whether these are the very arrays of the last step, under the same names."""
-        if type(params) is np.ndarray:
-            return self.keys is None and self.memory.holds(self.given, [params])
-        if isinstance(params, (list, tuple)):
-            return self.keys is None and self.memory.holds(self.given, params)
-        if isinstance(params, Mapping):
+        # an array first: whether something is a Mapping takes longer to ask
+        if type(params) is not np.ndarray and not isinstance(params, (list, tuple)) and isinstance(params, Mapping):
             return tuple(params) == self.keys and self.memory.holds(self.given, params.values())
-        return self.keys is None and self.memory.holds(self.given, (params,))
+        now = params if isinstance(params, (list, tuple)) else [params]
+        return self.keys is None and self.memory.holds(self.given, now)
 
     def gradients(self, grads: Params) -> Any:
         """The memory of the gradients, in the order of the params."""

@@ -39,15 +39,13 @@ ctypedef void (*apply_f32)(const void* folded, const double* constants, Py_ssize
                            float** state) noexcept nogil
 
 # What a level does with a loss: the sum over the rows of z (n, k) and, unless out is NULL, scale times its gradient; whether
-# any number lies outside [low, high]; whether any is another than 0, 1 and NaN; whether any label lies outside 0 ... k - 1.
+# any number lies outside [low, high] or, where binary, is another than 0 and 1; whether any label lies outside 0 ... k - 1.
 ctypedef double (*total_f64)(Loss loss, Py_ssize_t n, Py_ssize_t k, const double* z, const char* y, const double* weight,
                              double* out, double scale, bint alone) noexcept nogil
 ctypedef double (*total_f32)(Loss loss, Py_ssize_t n, Py_ssize_t k, const float* z, const char* y, const float* weight,
                              float* out, double scale, bint alone) noexcept nogil
-ctypedef bint (*beyond_f64)(Py_ssize_t n, const double* x, double low, double high) noexcept nogil
-ctypedef bint (*beyond_f32)(Py_ssize_t n, const float* x, double low, double high) noexcept nogil
-ctypedef bint (*between_f64)(Py_ssize_t n, const double* x) noexcept nogil
-ctypedef bint (*between_f32)(Py_ssize_t n, const float* x) noexcept nogil
+ctypedef bint (*beyond_f64)(Py_ssize_t n, const double* x, double low, double high, bint binary) noexcept nogil
+ctypedef bint (*beyond_f32)(Py_ssize_t n, const float* x, double low, double high, bint binary) noexcept nogil
 ctypedef bint (*beyond_i64)(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil
 
 cdef struct level_t:
@@ -55,8 +53,6 @@ cdef struct level_t:
     total_f32 total32
     beyond_f64 beyond64
     beyond_f32 beyond32
-    between_f64 between64
-    between_f32 between32
     beyond_i64 beyond_labels
 
 cdef enum:

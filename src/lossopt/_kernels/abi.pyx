@@ -120,7 +120,7 @@ cdef class Loss:
         """The loss of predictions z, its gradient into out (or None), where all is as kernels want it; else None.
 
         Then nothing has been written, and whoever asked takes the careful way, which converts, or refuses with a
-        sentence. Targets must lie in [low, high], or be 0 or 1; z has so many dimensions at most.
+        sentence. Targets must lie in [low, high], or be 0 or 1 where binary; z has so many dimensions at most.
         """
         cdef Py_buffer[3] b
         cdef Py_ssize_t n, k = 1
@@ -166,11 +166,9 @@ cdef class Loss:
                 return False
             if self.level.beyond_labels(y.shape[0], <const int64_t*>y.buf, z.shape[1]):
                 return False
-        elif not same(z, y) or binary and (
-                self.level.between64(n, <const double*>y.buf) if wide else
-                self.level.between32(n, <const float*>y.buf)) or low > -INF and (
-                self.level.beyond64(n, <const double*>y.buf, low, high) if wide else
-                self.level.beyond32(n, <const float*>y.buf, low, high)):
+        elif not same(z, y) or low > -INF and (
+                self.level.beyond64(n, <const double*>y.buf, low, high, binary) if wide else
+                self.level.beyond32(n, <const float*>y.buf, low, high, binary)):
             return False
         return out.buf == NULL or (same(z, out) and not shared(out, y) and (out.buf == z.buf or not shared(out, z)))
 

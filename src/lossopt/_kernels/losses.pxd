@@ -198,11 +198,13 @@ cdef inline void point(loss_t* c, floating z, floating y, floating first, floati
         up, down = first / <floating>(2 - c.power), s / <floating>(c.power - 1)
         p = up + down
         q = up if z > zero else down
-        # targets that are NaN count
-        value[0] = (q if p != p else p) + (y - y)
-        p = first - s
-        q = first if z > zero else -s
-        gradient[0] = (q if p != p else p) + (y - y)
+        up = first - s
+        down = first if z > zero else -s
+        # targets that are NaN count; what is read is read before anything is written
+        p = (q if p != p else p) + (y - y)
+        q = (down if up != up else up) + (y - y)
+        value[0] = p
+        gradient[0] = q
     elif loss_t is focal_t:
         # s is the score of the class itself, first = exp(-|z|), p and q the probabilities of it and of the other
         s = z if y > zero else -z
@@ -257,8 +259,7 @@ cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z,
     if halved[loss_t](&c):
         for i in range(n):    # hot 4
             first[i] = first_half[loss_t, floating](&c, z[i], y[i])
-    # of thirty, Tweedie's two stay scalar where there are vectors of 16 bytes
-    for i in range(n):    # hot 28
+    for i in range(n):    # hot
         point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
 
 

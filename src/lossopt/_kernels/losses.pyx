@@ -342,28 +342,7 @@ def sum(x, /):
     return result
 
 
-cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high) noexcept nogil:
-    cdef floating[LANES] least
-    cdef floating[LANES] most
-    cdef Py_ssize_t b, i
-    for i in range(LANES):
-        least[i] = <floating>low
-        most[i] = <floating>high
-    for b in range(n // LANES):
-        for i in range(LANES):    # hot
-            # NaN, for which no comparison is true, changes neither
-            least[i] = x[b * LANES + i] if x[b * LANES + i] < least[i] else least[i]
-            most[i] = x[b * LANES + i] if x[b * LANES + i] > most[i] else most[i]
-    for i in range(n - n % LANES, n):
-        least[0] = x[i] if x[i] < least[0] else least[0]
-        most[0] = x[i] if x[i] > most[0] else most[0]
-    for i in range(LANES):
-        if least[i] < <floating>low or most[i] > <floating>high:
-            return True
-    return False
-
-
-cdef bint between(Py_ssize_t n, const floating* x) noexcept nogil:
+cdef bint other_than_0_and_1(Py_ssize_t n, const floating* x) noexcept nogil:
     cdef floating[LANES] most
     cdef floating odd, one = 1, zero = 0
     cdef Py_ssize_t b, i
@@ -383,6 +362,29 @@ cdef bint between(Py_ssize_t n, const floating* x) noexcept nogil:
     return False
 
 
+cdef bint beyond(Py_ssize_t n, const floating* x, double low, double high, bint binary) noexcept nogil:
+    cdef floating[LANES] least
+    cdef floating[LANES] most
+    cdef Py_ssize_t b, i
+    if binary:
+        return other_than_0_and_1[floating](n, x)
+    for i in range(LANES):
+        least[i] = <floating>low
+        most[i] = <floating>high
+    for b in range(n // LANES):
+        for i in range(LANES):    # hot
+            # NaN, for which no comparison is true, changes neither
+            least[i] = x[b * LANES + i] if x[b * LANES + i] < least[i] else least[i]
+            most[i] = x[b * LANES + i] if x[b * LANES + i] > most[i] else most[i]
+    for i in range(n - n % LANES, n):
+        least[0] = x[i] if x[i] < least[0] else least[0]
+        most[0] = x[i] if x[i] > most[0] else most[0]
+    for i in range(LANES):
+        if least[i] < <floating>low or most[i] > <floating>high:
+            return True
+    return False
+
+
 cdef bint beyond_labels(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogil:
     cdef Py_ssize_t i
     cdef int64_t low = 0, high = 0
@@ -392,33 +394,17 @@ cdef bint beyond_labels(Py_ssize_t n, const int64_t* x, int64_t k) noexcept nogi
     return n > 0 and (low < 0 or high >= k)
 
 
-def outside(x, double low, double high, /):
-    """Whether any number of x lies outside [low, high]; NaN does not."""
+def outside(x, double low, double high, bint binary=False, /):
+    """Whether any number of x lies outside [low, high] or, where binary, is another than 0 and 1; NaN does not and is not."""
     cdef Py_buffer[1] b
     cdef bint result
     hold(b, (x,), ())
     try:
         with nogil:
             if b[0].itemsize == 8:
-                result = beyond[double](b[0].len // 8, <const double*>b[0].buf, low, high)
+                result = beyond[double](b[0].len // 8, <const double*>b[0].buf, low, high, binary)
             else:
-                result = beyond[float](b[0].len // 4, <const float*>b[0].buf, low, high)
-    finally:
-        release(b, 1)
-    return result
-
-
-def other_than_0_and_1(x, /):
-    """Whether any number of x is another than 0 and 1; NaN is not."""
-    cdef Py_buffer[1] b
-    cdef bint result
-    hold(b, (x,), ())
-    try:
-        with nogil:
-            if b[0].itemsize == 8:
-                result = between[double](b[0].len // 8, <const double*>b[0].buf)
-            else:
-                result = between[float](b[0].len // 4, <const float*>b[0].buf)
+                result = beyond[float](b[0].len // 4, <const float*>b[0].buf, low, high, binary)
     finally:
         release(b, 1)
     return result
@@ -439,5 +425,4 @@ def outside_labels(x, int64_t k, /):
 
 cdef level_t level
 level.total64, level.total32 = run[double], run[float]
-level.between64, level.between32 = between[double], between[float]
 level.beyond64, level.beyond32, level.beyond_labels = beyond[double], beyond[float], beyond_labels

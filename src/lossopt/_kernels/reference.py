@@ -336,12 +336,8 @@ class losses:  # noqa: N801
         return float(np.sum(x, dtype=np.float64))
 
     @staticmethod
-    def outside(x: Array, low: float, high: float) -> bool:
-        return bool(np.any((x < low) | (x > high)))
-
-    @staticmethod
-    def other_than_0_and_1(x: Array) -> bool:
-        return bool(np.any((x != 0) & (x != 1) & (x == x)))
+    def outside(x: Array, low: float, high: float, binary: bool = False) -> bool:
+        return bool(np.any((x != 0) & (x != 1) & (x == x) if binary else (x < low) | (x > high)))
 
     @staticmethod
     def outside_labels(x: Array, k: int) -> bool:
