@@ -67,6 +67,113 @@ cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, con
     return lane_sum[floating](a)
 
 
+# Where there are vectors of eight, two things are done by hand, with the bits of `dot` and `backward`. Four rows times a
+# vector: their lanes are summed together, where the compiler sends each row's through memory. Eight rows times their
+# gradients: columns left over are part of a vector, and nobody looks whether arrays overlap.
+cdef extern from *:
+    """
+    #if defined(__AVX512F__)
+    #include <immintrin.h>
+    #define LOSSOPT_BY_HAND 1
+    /* sixteen lanes: none is what multiply-add leaves as it is, a zero's sign included */
+    typedef struct { __m512d a, b; } lossopt_f64;
+    typedef struct { __m512 a; } lossopt_f32;
+    static inline lossopt_f64 lossopt_none_f64(void) {
+        const lossopt_f64 s = {_mm512_set1_pd(-0.0), _mm512_set1_pd(-0.0)};
+        return s;
+    }
+    static inline lossopt_f32 lossopt_none_f32(void) {
+        const lossopt_f32 s = {_mm512_set1_ps(-0.0f)};
+        return s;
+    }
+    static inline lossopt_f64 lossopt_more_f64(lossopt_f64 s, const double* x, const double* w) {
+        s.a = _mm512_fmadd_pd(_mm512_loadu_pd(x), _mm512_loadu_pd(w), s.a);
+        s.b = _mm512_fmadd_pd(_mm512_loadu_pd(x + 8), _mm512_loadu_pd(w + 8), s.b);
+        return s;
+    }
+    static inline lossopt_f32 lossopt_more_f32(lossopt_f32 s, const float* x, const float* w) {
+        s.a = _mm512_fmadd_ps(_mm512_loadu_ps(x), _mm512_loadu_ps(w), s.a);
+        return s;
+    }
+    /* the tree of lane_sum, of four */
+    static inline __m256d lossopt_half_f64(lossopt_f64 s) {
+        const __m512d v = _mm512_add_pd(s.a, s.b);
+        return _mm256_add_pd(_mm512_castpd512_pd256(v), _mm512_extractf64x4_pd(v, 1));
+    }
+    static inline __m128 lossopt_half_f32(lossopt_f32 s) {
+        const __m256 v = _mm256_add_ps(_mm512_castps512_ps256(s.a), _mm512_extractf32x8_ps(s.a, 1));
+        return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    }
+    static inline __m256d lossopt_pair(__m256d a, __m256d b) {
+        return _mm256_add_pd(_mm256_permute2f128_pd(a, b, 0x20), _mm256_permute2f128_pd(a, b, 0x31));
+    }
+    static inline void lossopt_sums_f64(lossopt_f64 s0, lossopt_f64 s1, lossopt_f64 s2, lossopt_f64 s3, double b, double* z) {
+        const __m256d even = lossopt_pair(lossopt_half_f64(s0), lossopt_half_f64(s2));
+        const __m256d odd = lossopt_pair(lossopt_half_f64(s1), lossopt_half_f64(s3));
+        _mm256_storeu_pd(z, _mm256_add_pd(_mm256_hadd_pd(even, odd), _mm256_set1_pd(b)));
+    }
+    static inline void lossopt_sums_f32(lossopt_f32 s0, lossopt_f32 s1, lossopt_f32 s2, lossopt_f32 s3, float b, float* z) {
+        __m128 c0 = lossopt_half_f32(s0), c1 = lossopt_half_f32(s1), c2 = lossopt_half_f32(s2), c3 = lossopt_half_f32(s3);
+        _MM_TRANSPOSE4_PS(c0, c1, c2, c3);
+        _mm_storeu_ps(z, _mm_add_ps(_mm_add_ps(_mm_add_ps(c0, c2), _mm_add_ps(c1, c3)), _mm_set1_ps(b)));
+    }
+    #define LOSSOPT_FOUR(kind, real) \
+        static inline void lossopt_four_##kind(Py_ssize_t d, const real* x0, const real* x1, const real* x2, \
+                                               const real* x3, const real* w, const real* last, real b, real* z) { \
+            lossopt_##kind s0 = lossopt_none_##kind(), s1 = s0, s2 = s0, s3 = s0; \
+            Py_ssize_t j; \
+            for (j = 0; j < d; j += 16) { \
+                const real* own = w + j; \
+                if (j > d - 16) j = d - 16, own = last; \
+                s0 = lossopt_more_##kind(s0, x0 + j, own), s1 = lossopt_more_##kind(s1, x1 + j, own); \
+                s2 = lossopt_more_##kind(s2, x2 + j, own), s3 = lossopt_more_##kind(s3, x3 + j, own); \
+            } \
+            lossopt_sums_##kind(s0, s1, s2, s3, b, z); \
+        }
+    LOSSOPT_FOUR(f64, double)
+    LOSSOPT_FOUR(f32, float)
+    static inline void lossopt_eight_f64(Py_ssize_t d, const double** x, const double* g, double* to) {
+        const __m512d g0 = _mm512_set1_pd(g[0]), g1 = _mm512_set1_pd(g[1]), g2 = _mm512_set1_pd(g[2]);
+        const __m512d g3 = _mm512_set1_pd(g[3]), g4 = _mm512_set1_pd(g[4]), g5 = _mm512_set1_pd(g[5]);
+        const __m512d g6 = _mm512_set1_pd(g[6]), g7 = _mm512_set1_pd(g[7]);
+        Py_ssize_t j;
+        for (j = 0; j < d; j += 8) {
+            const __mmask8 m = d - j < 8 ? (1 << (d - j)) - 1 : 0xff;
+            __m512d s = _mm512_mul_pd(g0, _mm512_maskz_loadu_pd(m, x[0] + j));
+            s = _mm512_fmadd_pd(g1, _mm512_maskz_loadu_pd(m, x[1] + j), s);
+            s = _mm512_fmadd_pd(g2, _mm512_maskz_loadu_pd(m, x[2] + j), s);
+            s = _mm512_fmadd_pd(g3, _mm512_maskz_loadu_pd(m, x[3] + j), s);
+            s = _mm512_fmadd_pd(g4, _mm512_maskz_loadu_pd(m, x[4] + j), s);
+            s = _mm512_fmadd_pd(g5, _mm512_maskz_loadu_pd(m, x[5] + j), s);
+            s = _mm512_fmadd_pd(g6, _mm512_maskz_loadu_pd(m, x[6] + j), s);
+            s = _mm512_fmadd_pd(g7, _mm512_maskz_loadu_pd(m, x[7] + j), s);
+            _mm512_mask_storeu_pd(to + j, m, _mm512_add_pd(_mm512_maskz_loadu_pd(m, to + j), s));
+        }
+    }
+    #else
+    #define LOSSOPT_BY_HAND 0
+    #define lossopt_four_f64(d, x0, x1, x2, x3, w, last, b, z) ((void)0)
+    #define lossopt_four_f32(d, x0, x1, x2, x3, w, last, b, z) ((void)0)
+    #define lossopt_eight_f64(d, x, g, to) ((void)0)
+    #endif
+    """
+    void four_f64 "lossopt_four_f64"(Py_ssize_t d, const double* x0, const double* x1, const double* x2, const double* x3,
+                                     const double* w, const double* last, double b, double* z) noexcept nogil
+    void four_f32 "lossopt_four_f32"(Py_ssize_t d, const float* x0, const float* x1, const float* x2, const float* x3,
+                                     const float* w, const float* last, float b, float* z) noexcept nogil
+    void eight_f64 "lossopt_eight_f64"(Py_ssize_t d, const double** x, const double* g, double* to) noexcept nogil
+    const bint BY_HAND "LOSSOPT_BY_HAND"
+
+
+cdef inline void four_dots(Py_ssize_t d, const floating* x0, const floating* x1, const floating* x2, const floating* x3,
+                           const floating* w, const floating* last, floating b, floating* z) noexcept nogil:
+    """z (4,) = dot of four rows, of sixteen columns at least, plus b."""
+    if floating is double:
+        four_f64(d, x0, x1, x2, x3, w, last, b, z)
+    else:
+        four_f32(d, x0, x1, x2, x3, w, last, b, z)
+
+
 cdef inline void turn(Py_ssize_t d, Py_ssize_t k, const floating* w, floating* side) noexcept nogil:
     """w (k, d) with its outputs side by side: panels of LANES outputs, (d, LANES) each, filled up with zeros."""
     cdef floating zero = 0
@@ -114,9 +221,9 @@ cdef inline void panel(Py_ssize_t d, const floating* x0, const floating* x1, con
 
 cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating** at,
                          const floating** ask, const floating* w, const floating* side, const floating* bias,
-                         floating* z) noexcept nogil:
-    """z (n, k) = n rows (see `row`) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1. With
-    ask, as many rows, those are asked for meanwhile."""
+                         Py_ssize_t ahead, floating* z) noexcept nogil:
+    """z (n, k) = n rows (see `row`) times w (k, d) transposed, plus bias (k,) or NULL; side is w turned, where k > 1. Rows of
+    x that many ahead, unless 0, or with k > 1 those that ask has are asked for meanwhile."""
     cdef floating[4 * LANES] four
     cdef floating[LANES] last
     cdef floating zero = 0, b = zero if bias == NULL else bias[0]
@@ -127,9 +234,19 @@ cdef inline void forward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floatin
     if k == 1:
         for i in range(LANES):
             last[i] = w[d - LANES + i] if d >= LANES and i >= LANES - d % LANES else zero
-        # row by row: the processor foresees one steady stream, and works on the next rows meanwhile
-        for r in range(n):
-            z[r] = dot[floating](d, row[floating](r, d, x, at), w, last) + b
+        r = 0
+        while r < n:
+            m = min(<Py_ssize_t>4, n - r)
+            if ahead:
+                for i in range(0, m * d * <Py_ssize_t>sizeof(floating), 64):
+                    prefetch_far(<const char*>(x + (r + ahead) * d) + i)
+            if BY_HAND and d >= LANES and m == 4:
+                four_dots[floating](d, row[floating](r, d, x, at), row[floating](r + 1, d, x, at),
+                                    row[floating](r + 2, d, x, at), row[floating](r + 3, d, x, at), w, last, b, z + r)
+            else:
+                for i in range(r, r + m):
+                    z[i] = dot[floating](d, row[floating](i, d, x, at), w, last) + b
+            r += 4
         return
     for r in range(q):
         # four rows a quarter apart: as many steady streams
@@ -260,6 +377,10 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
                 for i in range(8):
                     add_row[floating](d, s[i], p[i], to)
                 continue
+            if floating is double:
+                if BY_HAND:
+                    eight_f64(d, p, s, to)
+                    continue
             g0, g1, g2, g3, g4, g5, g6, g7 = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
             for j in range(d):    # hot
                 to[j] += <double>fma[floating](g7, x7[j], fma[floating](g6, x6[j], fma[floating](g5, x5[j], fma[floating](
@@ -273,8 +394,9 @@ cdef inline void backward(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floati
 
 
 cdef inline Py_ssize_t pass_rows(Py_ssize_t d, Py_ssize_t k, Py_ssize_t itemsize) noexcept nogil:
-    """Rows of a block: as many as stay in the second cache, their predictions in the first."""
-    cdef Py_ssize_t most = 131072 // max(d * itemsize, <Py_ssize_t>1)
+    """Rows of a block: as many as stay in the first cache with one output, in the second with more, whose products take
+    longer; their predictions in the first."""
+    cdef Py_ssize_t most = (32768 if k == 1 else 131072) // max(d * itemsize, <Py_ssize_t>1)
     return max(<Py_ssize_t>16, min(min(<Py_ssize_t>BLOCK, ROWS * WIDE // k), most)) // 4 * 4
 
 
@@ -282,7 +404,8 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
                                 const int64_t* order, Py_ssize_t left, const char* y, Py_ssize_t item,
                                 const floating* weight, const floating* w, const floating* side, const floating* bias,
                                 double scale, sum_t* value, double* grad_weight, double* grad_bias) noexcept nogil:
-    """n rows: the weighted sum of the loss is added to value, scale times its gradient to grad_* (NULL: not wanted)."""
+    """n rows: the weighted sum of the loss is added to value, scale times its gradient to grad_* (NULL: not wanted). Later
+    rows are asked for: of the `left` that order has from here; without order, of `left` in x that wait in memory."""
     cdef floating[ROWS * WIDE] z
     cdef floating[BLOCK] factor
     cdef floating[BLOCK] values
@@ -293,16 +416,20 @@ cdef inline void objective_rows(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_
     cdef const floating* row_weight = NULL
     cdef floating* gradient = NULL if grad_weight == NULL else z
     cdef Py_ssize_t m, r = 0, size = n if n <= 16 else pass_rows(d, k, sizeof(floating))
+    # the processor foresees the next rows, but asks for few while it is at the losses
+    cdef Py_ssize_t ahead = size if order == NULL and k == 1 and d * <Py_ssize_t>sizeof(floating) <= 1024 else 0
     while r < n:
         m = min(size, n - r)
+        if r + ahead + m > left:
+            ahead = 0
         if weight != NULL:
             row_weight = weight + r
         # two calls each: the compiler makes a loop of its own for rows that stand in order
         if order == NULL:
-            forward[floating](m, d, k, x + r * d, NULL, NULL, w, side, bias, z)
+            forward[floating](m, d, k, x + r * d, NULL, NULL, w, side, bias, ahead, z)
         else:
             find[floating](m, d, x, order + r, left - r, at, later)
-            forward[floating](m, d, k, NULL, at, later, w, side, bias, z)
+            forward[floating](m, d, k, NULL, at, later, w, side, bias, 0, z)
         weigh[floating](m, row_weight, scale, factor)
         rows[floating](loss, m, k, z, y + r * item, factor, values, gradient)
         add(value, total[floating](m, values, row_weight))

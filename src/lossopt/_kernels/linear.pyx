@@ -82,6 +82,9 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     cdef sum_t whole
     if grad_weight != NULL:
         partials = scratch + 2 * count
+    # from here on a cache may not hold them
+    if order == NULL and n * d * <Py_ssize_t>sizeof(floating) > 1 << 20:
+        left = n
     if k > 1:
         turn[floating](d, k, weight, side)
     if workers == 1:
@@ -162,7 +165,7 @@ def value_and_grad(Loss loss not None, x, y, sample_weight, weight, bias, grad_w
 cdef void scores(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, const floating* side,
                  const floating* bias, floating* out) noexcept nogil:
     """Of up to ROWS rows."""
-    forward[floating](n, d, k, x, NULL, NULL, w, side, bias, out)
+    forward[floating](n, d, k, x, NULL, NULL, w, side, bias, 0, out)
 
 
 cdef void predictions(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* x, const floating* w, floating* side,
