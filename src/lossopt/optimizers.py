@@ -1050,15 +1050,15 @@ class NAdam(_WithBetas):
         return table
 
     def _now(self, t: float) -> tuple[Any, ...]:
-        (beta, _), decay, *others = self.betas, self.momentum_decay, *super()._hyper()[:5]
-        if not abi.plain((beta, decay, *others)):
+        hyper: tuple[Any, ...] = (self.lr, *self.betas, self.eps, self.weight_decay)
+        decay: Any = self.momentum_decay
+        if not abi.plain((*hyper, decay)):
             return super()._now(t)
         # the same without a schedule, and without arrays of one number
         k, before = self.steps + 1, self._before(1.0)
-        mu = _mu(k, beta, decay)  # type: ignore[arg-type]
+        mu, ahead = _mu(k, hyper[1], decay), _mu(k + 1, hyper[1], decay)
         self._product = k, before * mu
-        ahead = _mu(k + 1, beta, decay)  # type: ignore[arg-type]
-        return others[0] * self._lr_scale, *others[1:], mu, ahead, self._product[1], self.decoupled_weight_decay
+        return hyper[0] * self._lr_scale, *hyper[1:], mu, ahead, before * mu, self.decoupled_weight_decay
 
 
 class RAdam(_WithBetas):
