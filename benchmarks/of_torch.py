@@ -12,23 +12,28 @@ import torch
 import lossopt as lo
 import lossopt.torch as optims
 
-MANY, LARGE, MIDDLE = [1_000] * 200, [10_000_000], [1_000_000]
+MANY, LARGE, MIDDLE, QUIET = [1_000] * 200, [10_000_000], [1_000_000], [100_000]
 FUSED = {"fused": {"fused": True}}
 LOOPS = {"default": {}, "loop": {"foreach": False}, "foreach": {"foreach": True}}
 ROWS = [
     ("Adam", MANY, FUSED | LOOPS),
     ("Adam", LARGE, FUSED),
+    ("Adam", QUIET, FUSED),
     *((name, MIDDLE, LOOPS) for name in ("RMSprop", "NAdam", "RAdam", "Adadelta", "Adamax")),
 ]
 
 
 def step(cls: type, sizes: list[int], dtype: torch.dtype, **flags: bool) -> Callable[[], object]:
-    """The step of an optimizer that has made one."""
+    """The step of an optimizer that has made one; of QUIET a thousand more, without gradient for half of it."""
     params = [torch.nn.Parameter(torch.randn(n, dtype=dtype)) for n in sizes]
     for p in params:
         p.grad = torch.randn(p.shape, dtype=dtype)
     optimizer = cls(params, **flags)
     optimizer.step()
+    if sizes is QUIET:
+        params[0].grad[::2] = 0
+        for _ in range(1000):
+            optimizer.step()
     return optimizer.step
 
 

@@ -119,6 +119,30 @@ def test_two_hundred_steps_are_torchs(cls, row, dtype, clip):
     assert_near(params, tensors, dtype)
 
 
+# means that fall fast, but not by half, which rounding does not hold; and their states: sums and largest ones stay
+HASTY = {"betas": (0.6, 0.6), "alpha": 0.6, "rho": 0.6, "momentum": 0.6}
+MEANS = {"momentum_buffer", "square_avg", "grad_avg", "acc_delta", "exp_avg", "exp_avg_sq"}
+
+
+@each_row
+@each_dtype
+def test_means_end_at_zero_where_gradients_do(cls, row, dtype):
+    """Rounding would hold them at the smallest number, and operations on such numbers take some processors long."""
+    opt, params = row.make(cls), arrays(dtype)
+    for name in HASTY.keys() & vars(opt).keys():
+        # none stays none
+        setattr(opt, name, HASTY[name] if getattr(opt, name) else 0)
+    if "weight_decay" in vars(opt):
+        opt.weight_decay = 0
+    walk(opt, params, 1)
+    still = {name: np.zeros_like(x) for name, x in params.items()}
+    for _ in range(1600):
+        opt.step(params, still)
+    for states in opt.state_dict()["state"].values():
+        for name in MEANS & states.keys():
+            assert (states[name] == 0).all(), name
+
+
 @each_row
 def test_schedules_of_any_hyperparameter_are_read_at_the_updates_done(cls, row):
     torch, judge, tensors = torch_twin(cls, row, np.float64)

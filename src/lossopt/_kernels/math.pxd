@@ -104,13 +104,14 @@ cdef inline floating exp(floating x) noexcept nogil:
 
 cdef inline floating exp_down(floating x) noexcept nogil:
     """exp where x is known to be at most 710 (float64) or 89 (float32)."""
-    cdef double d, t, k, r, s, p, q
-    cdef float df, tf, kf, rf, sf, pf, qf
+    cdef double d, t, k, r, s, p, q, some
+    cdef float df, tf, kf, rf, sf, pf, qf, few
     cdef uint64_t i, h
     cdef uint32_t j, g
     if floating is double:
+        d = -746.0 if x < -746.0 else x
         # where nothing is left a product too small would say so, which takes some processors a hundred cycles
-        d = 0.0 if x < -746.0 else x
+        some = 0.0 if x < -746.0 else 1.0
         # k = round(x / ln 2); ln 2 in two parts, the first short enough that k * it is exact. Adding 1.5 * 2**52 rounds
         # to an integer, which then stands in the low mantissa bits; with it twice the bias of an exponent is added.
         t = fma_f64(d, 1.4426950408889634, 6755399441057790.0)
@@ -131,9 +132,10 @@ cdef inline floating exp_down(floating x) noexcept nogil:
         # 2**k as two factors, so that neither overflows and subnormal results are rounded once
         i = bits_f64(t)
         h = i >> 1
-        return 0.0 if x < -746.0 else q * value_f64(h << 52) * value_f64((i - h) << 52)
+        return q * value_f64(h << 52) * (value_f64((i - h) << 52) * some)
     else:
-        df = <float>0.0 if x < <float>-104.0 else x
+        df = <float>-104.0 if x < <float>-104.0 else x
+        few = <float>0.0 if x < <float>-104.0 else <float>1.0
         tf = fma_f32(df, <float>1.44269504, <float>12583166.0)
         kf = tf - <float>12583166.0
         rf = fma_f32(-kf, <float>0.693359375, df)
@@ -145,7 +147,7 @@ cdef inline floating exp_down(floating x) noexcept nogil:
         qf = fma_f32(sf, fma_f32(pf, rf, qf), rf) + <float>1.0
         j = bits_f32(tf)
         g = j >> 1
-        return <float>0.0 if x < <float>-104.0 else qf * value_f32(g << 23) * value_f32((j - g) << 23)
+        return qf * value_f32(g << 23) * (value_f32((j - g) << 23) * few)
 
 
 cdef inline floating _log_tail(floating f, floating e, floating small) noexcept nogil:

@@ -606,6 +606,12 @@ def _floor(c: dict[str, Any], reach: float, real: Any) -> Any:
     return max(real(c["eps"]), np.finfo(real).tiny * real(1 + reach))
 
 
+def _keep(state: Array, new: Array) -> None:
+    """A mean of what is past: zero below the smallest normal number."""
+    state[...] = new
+    state[np.abs(state) < np.finfo(state.dtype).tiny] = 0
+
+
 class updates:  # noqa: N801
     @staticmethod
     def sgd_update() -> Update:
@@ -633,8 +639,7 @@ class updates:  # noqa: N801
     def momentum_update() -> Update:
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (velocity,) = w.dtype.type, state
-            velocity *= real(c["momentum"])
-            velocity += real(c["fresh"]) * g
+            _keep(velocity, real(c["momentum"]) * velocity + real(c["fresh"]) * g)
             w -= real(c["lr"]) * (g + real(c["momentum"]) * velocity if c["nesterov"] else velocity)
             return real(c["gain"])
 
@@ -657,10 +662,8 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square) = w.dtype.type, state
-            mean *= real(c["beta1"])
-            mean += real(1 - c["beta1"]) * g
-            square *= real(c["beta2"])
-            square += real(1 - c["beta2"]) * g * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            _keep(square, real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g)
             eps = _floor(c, c["lr"], real)
             scale = np.sqrt(square) * real(c["correction"]) + eps
             if c["keep"] != 1:
@@ -676,8 +679,8 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square, largest) = w.dtype.type, state
-            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
-            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            _keep(square, real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g)
             np.maximum(square, largest, out=largest)
             scale = np.sqrt(largest) * real(c["correction"]) + _floor(c, c["lr"], real)
             w[...] = w * real(c["keep"]) - mean * real(c["step"]) / scale
@@ -693,16 +696,16 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, square = w.dtype.type, state[0]
             alpha, fresh = real(c["alpha"]), real(1 - c["alpha"])
-            square[...] = alpha * square + fresh * g * g
+            _keep(square, alpha * square + fresh * g * g)
             v = square
             if centered:
                 mean = state[-1]
-                mean[...] = alpha * mean + fresh * g
+                _keep(mean, alpha * mean + fresh * g)
                 v = np.maximum(square - mean * mean, 0)
             scale = np.sqrt(v) + _floor(c, c["lr"] / (1 - c["momentum"]), real)
             way = g / scale
             if momentum:
-                state[1][...] = real(c["momentum"]) * state[1] + way
+                _keep(state[1], real(c["momentum"]) * state[1] + way)
                 way = state[1]
             w -= real(c["lr"]) * way
             return real(c["lr"] / (1 - c["momentum"])) / scale
@@ -748,10 +751,10 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (square, moved) = w.dtype.type, state
             rho, fresh, eps = real(c["rho"]), real(1 - c["rho"]), max(real(c["eps"]), np.finfo(real).tiny)
-            square[...] = rho * square + fresh * g * g
+            _keep(square, rho * square + fresh * g * g)
             ratio = np.sqrt(moved + eps) / np.sqrt(square + eps)
             delta = ratio * g
-            moved[...] = rho * moved + fresh * delta * delta
+            _keep(moved, rho * moved + fresh * delta * delta)
             w -= real(c["lr"]) * delta
             return real(c["lr"]) * ratio
 
@@ -765,7 +768,7 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, largest) = w.dtype.type, state
-            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
             size = np.abs(g) + _floor(c, c["lr"], real)
             largest[...] = np.maximum(real(c["beta2"]) * largest, size)
             w -= real(c["step"]) * mean / largest
@@ -791,8 +794,8 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square) = w.dtype.type, state
-            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
-            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            _keep(square, real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g)
             scale = np.sqrt(square) * real(c["correction"]) + _floor(c, c["direct"] + c["ahead"], real)
             w[...] = w * real(c["keep"]) - (real(c["direct"]) * g + real(c["ahead"]) * mean) / scale
             return real(c["direct"] + c["ahead"]) / scale
@@ -813,8 +816,8 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square) = w.dtype.type, state
-            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
-            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            _keep(square, real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g)
             eps = max(real(c["eps"]), np.finfo(real).tiny)
             scale = real(c["ratio"]) / (np.sqrt(square) + eps) + real(c["plain"])
             w[...] = w * real(c["keep"]) - real(c["step"]) * mean * scale
@@ -831,7 +834,7 @@ class updates:  # noqa: N801
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean,) = w.dtype.type, state
             way = np.sign(real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
-            mean[...] = real(c["beta2"]) * mean + real(1 - c["beta2"]) * g
+            _keep(mean, real(c["beta2"]) * mean + real(1 - c["beta2"]) * g)
             w[...] = w * real(c["keep"]) - real(c["lr"]) * way
             return None
 
@@ -880,8 +883,8 @@ class updates:  # noqa: N801
 
         def apply(c: dict[str, Any], w: Array, g: Array, state: Sequence[Array]) -> Any:
             real, (mean, square) = w.dtype.type, state
-            mean[...] = real(c["beta1"]) * mean + real(1 - c["beta1"]) * g
-            square[...] = real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g
+            _keep(mean, real(c["beta1"]) * mean + real(1 - c["beta1"]) * g)
+            _keep(square, real(c["beta2"]) * square + real(1 - c["beta2"]) * g * g)
             scale = np.sqrt(square) * real(c["correction"]) + max(real(c["eps"]), np.finfo(real).tiny)
             way = mean * real(c["first"]) / scale + real(c["own"]) * w
             lengths = [float(np.linalg.norm(x.astype(np.float64).reshape(-1))) for x in (w, way)]

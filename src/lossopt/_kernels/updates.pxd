@@ -2,10 +2,10 @@
 #
 # Design. prepare_* turns the hyperparameters of one update into constants, once, and returns the weight decay that joins the
 # gradient; the family's function then serves every array. What all families share is folded into it: `seen` (the gradient
-# as the moments see it) and `drawn` (the closing L1 step, whose threshold is l1 times the gain: how far a constant gradient
-# of 1 moves a coordinate in one step). Each function is compiled three times: without what is folded in, since most arrays
-# come without; with it; and open, for penalties of another form, which close the step from the gains. Every operation is
-# rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
+# as the moments see it), `kept` (what they become) and `drawn` (the closing L1 step, whose threshold is l1 times the gain:
+# how far a constant gradient of 1 moves a coordinate in one step). Each function is compiled three times: without what is
+# folded in, since most arrays come without; with it; and open, for penalties of another form, which close the step from
+# the gains. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
 
 from cython cimport floating
 from libc.math cimport pow
@@ -31,6 +31,13 @@ cdef inline floating floor_of(floating eps, double reach) noexcept nogil:
     """eps, or what keeps every denominator from zero, and reach / it a number: a coordinate that never had a gradient
     stays where it is, whatever eps."""
     return max(eps, smallest[floating](0) * <floating>(1 + reach))
+
+
+cdef inline floating kept(floating x) noexcept nogil:
+    """A mean of what is past, as it is kept: zero below the smallest normal number, where rounding would hold it for good,
+    and where each operation takes some processors a hundred cycles."""
+    cdef floating zero = 0
+    return zero if fabs[floating](x) < smallest[floating](x) else x
 
 
 cdef inline floating seen(const fold_t* fold, floating g, floating w, Py_ssize_t i) noexcept nogil:
@@ -116,7 +123,7 @@ cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssiz
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        v = beta * velocity[i] + fresh * x
+        v = kept[floating](beta * velocity[i] + fresh * x)
         velocity[i] = v
         w[i] = drawn[fold_t, floating](&fold, w[i] - lr * (direct * x + ahead * v), gain, i)
 
@@ -130,6 +137,7 @@ cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssiz
 cdef extern from *:
     """
     #if defined(__AVX512F__)
+    #include <float.h>
     #include <immintrin.h>
     #define LOSSOPT_SET _mm512_set1_pd
     #define LOSSOPT_SET64(x) _mm512_set1_epi64((long long)(x))
@@ -152,13 +160,16 @@ cdef extern from *:
             | _mm512_mask_cmpgt_epu64_mask(_mm512_test_epi64_mask(x, x), _mm512_sub_epi64(x, LOSSOPT_SET64(least)),
                                            LOSSOPT_SET64(range));
     }
+    static inline __m512d lossopt_kept(__m512d x) {
+        return _mm512_maskz_mov_pd(_mm512_cmp_pd_mask(_mm512_abs_pd(x), LOSSOPT_SET(DBL_MIN), _CMP_NLT_UQ), x);
+    }
     static inline void lossopt_moments(const double* c, const double* g, double* mean, double* square, __m512d* a,
                                        __m512d* b) {
         const __m512d x = _mm512_loadu_pd(g);
-        const __m512d m = _mm512_add_pd(_mm512_mul_pd(LOSSOPT_SET(c[0]), _mm512_loadu_pd(mean)),
-                                        _mm512_mul_pd(LOSSOPT_SET(c[1]), x));
-        const __m512d v = _mm512_add_pd(_mm512_mul_pd(LOSSOPT_SET(c[2]), _mm512_loadu_pd(square)),
-                                        _mm512_mul_pd(_mm512_mul_pd(LOSSOPT_SET(c[3]), x), x));
+        const __m512d m = lossopt_kept(_mm512_add_pd(_mm512_mul_pd(LOSSOPT_SET(c[0]), _mm512_loadu_pd(mean)),
+                                                     _mm512_mul_pd(LOSSOPT_SET(c[1]), x)));
+        const __m512d v = lossopt_kept(_mm512_add_pd(_mm512_mul_pd(LOSSOPT_SET(c[2]), _mm512_loadu_pd(square)),
+                                                     _mm512_mul_pd(_mm512_mul_pd(LOSSOPT_SET(c[3]), x), x)));
         _mm512_storeu_pd(mean, m);
         _mm512_storeu_pd(square, v);
         *a = _mm512_mul_pd(m, LOSSOPT_SET(c[4]));
@@ -242,8 +253,8 @@ cdef inline void adam(const fold_t* folded, const adams_t* constants, Py_ssize_t
         done = adam_f64(n, [beta1, fresh1, beta2, fresh2, step, correction, eps, keep], w, g, mean, square)
     for i in range(done, n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        m = beta1 * mean[i] + fresh1 * x
-        v = beta2 * square[i] + fresh2 * x * x
+        m = kept[floating](beta1 * mean[i] + fresh1 * x)
+        v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
         square[i] = v
         if adams_t is amsgrad_t:
@@ -299,17 +310,17 @@ cdef inline void rmsprop(const fold_t* folded, const rms_any_t* constants, Py_ss
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        v = alpha * square[i] + fresh * x * x
+        v = kept[floating](alpha * square[i] + fresh * x * x)
         square[i] = v
         if rms_any_t is rms_centered_t or rms_any_t is rms_both_t:
-            m = alpha * mean[i] + fresh * x
+            m = kept[floating](alpha * mean[i] + fresh * x)
             mean[i] = m
             # a variance that rounding made negative is none
             v = v - m * m
             v = zero if v < zero else v
         scale = sqrt[floating](v) + eps
         if rms_any_t is rms_momentum_t or rms_any_t is rms_both_t:
-            m = beta * buffer[i] + x / scale
+            m = kept[floating](beta * buffer[i] + x / scale)
             buffer[i] = m
         else:
             m = x / scale
@@ -384,11 +395,11 @@ cdef inline void adadelta(const fold_t* folded, const double* constants, Py_ssiz
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        v = rho * square[i] + fresh * x * x
+        v = kept[floating](rho * square[i] + fresh * x * x)
         square[i] = v
         ratio = sqrt[floating](moved[i] + eps) / sqrt[floating](v + eps)
         delta = ratio * x
-        moved[i] = rho * moved[i] + fresh * delta * delta
+        moved[i] = kept[floating](rho * moved[i] + fresh * delta * delta)
         w[i] = drawn[fold_t, floating](&fold, w[i] - lr * delta, lr * ratio, i)
 
 # ---- Adamax: hyper = lr, beta1, beta2, eps, weight_decay
@@ -413,7 +424,7 @@ cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        m = beta1 * mean[i] + fresh * x
+        m = kept[floating](beta1 * mean[i] + fresh * x)
         mean[i] = m
         size = fabs[floating](x) + eps
         v = beta2 * largest[i]
@@ -462,8 +473,8 @@ cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        m = beta1 * mean[i] + fresh1 * x
-        v = beta2 * square[i] + fresh2 * x * x
+        m = kept[floating](beta1 * mean[i] + fresh1 * x)
+        v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
         square[i] = v
         scale = sqrt[floating](v) * correction + eps
@@ -519,8 +530,8 @@ cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef Py_ssize_t i
     for i in range(n):    # hot
         x = seen[fold_t, floating](&fold, g[i], w[i], i)
-        m = beta1 * mean[i] + fresh1 * x
-        v = beta2 * square[i] + fresh2 * x * x
+        m = kept[floating](beta1 * mean[i] + fresh1 * x)
+        v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
         square[i] = v
         scale = ratio / (sqrt[floating](v) + eps) + plain
@@ -557,7 +568,7 @@ cdef inline void lion(const fold_t* folded, const double* constants, Py_ssize_t 
         u = one if m > zero else -one
         # what is 0, or NaN, has no side
         u = u if fabs[floating](m) > zero else m
-        mean[i] = beta2 * mean[i] + fresh2 * x
+        mean[i] = kept[floating](beta2 * mean[i] + fresh2 * x)
         w[i] = w[i] * keep - lr * u
 
 # ---- FTRL: hyper = lr, lr_power, l1, l2, beta
@@ -672,8 +683,8 @@ cdef inline void lamb_measure(const folded_t* folded, double* constants, Py_ssiz
         for j in range(k):    # hot
             i = start + j
             x = seen[folded_t, floating](&fold, g[i], w[i], i)
-            m = beta1 * mean[i] + fresh1 * x
-            v = beta2 * square[i] + fresh2 * x * x
+            m = kept[floating](beta1 * mean[i] + fresh1 * x)
+            v = kept[floating](beta2 * square[i] + fresh2 * x * x)
             mean[i] = m
             square[i] = v
             of_w[j] = <double>w[i] * <double>w[i]
