@@ -1,6 +1,6 @@
 """Make benchmarks/RESULTS.md of what `lossopt bench --peers --json run.json` wrote, TRAINING.md with `--training`.
 
-python benchmarks/results.py run.json
+python benchmarks/results.py run.json [page of another machine]
 
 What stands behind the figures of a lost cell is kept from the page before, so write why there.
 """
@@ -17,9 +17,11 @@ UNSAID = "not looked into yet"
 
 def markdown(found, remarks):
     peers, machine = found["plan"]["peers"], found["machine"]
-    command = "lossopt bench" + " --training" * bool(found["plan"]["training"]) + " --peers" * peers
+    training, threads = bool(found["plan"]["training"]), {cell["threads"] for cell in found["cells"]}
+    command = "lossopt bench" + " --training" * training + " --peers" * peers
+    command += " --threads 1" * (threads == {1} and not training)
     lines = [
-        "# Results of training" if found["plan"]["training"] else "# Results",
+        "# Results of training" if training else "# Results",
         "",
         f"As `{command} --json run.json` and `python benchmarks/results.py run.json` made it.",
         "",
@@ -60,8 +62,9 @@ def remarks_of(text):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) not in (2, 3):
         sys.exit(__doc__)
     found = json.loads(pathlib.Path(sys.argv[1]).read_text())
-    page = pathlib.Path(__file__).parent / ("TRAINING.md" if found["plan"]["training"] else "RESULTS.md")
+    name = sys.argv[2] if len(sys.argv) == 3 else "TRAINING.md" if found["plan"]["training"] else "RESULTS.md"
+    page = pathlib.Path(__file__).parent / name
     page.write_text(markdown(found, remarks_of(page.read_text() if page.exists() else "")))
