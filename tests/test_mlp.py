@@ -415,6 +415,7 @@ def test_drop_last_and_rows_in_any_order():
     assert trainer.evaluate(X[:0], y[:0]) == 0
 
 
+@pytest.mark.thread_unsafe  # it measures the memory of all threads
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("accumulate", [1, 3])
 @pytest.mark.parametrize("dropout", [0.0, 0.5])

@@ -435,6 +435,7 @@ class WithHessian(Foreign):
         return self.inner.hessian(w)
 
 
+@pytest.mark.thread_unsafe  # it changes a class meanwhile
 def test_a_solver_asks_for_what_it_needs():
     least = lo.solve(logistic(lo.L2(1e-2))).value
     for made, methods in ((Foreign(), ("auto", "lbfgs")), (WithHessian(), ("auto", "lbfgs", "newton"))):
