@@ -15,7 +15,7 @@ from lossopt.bench.table import GROUPS, heading, legend, losing, row, summary, t
 UNSAID = "not looked into yet"
 
 
-def markdown(found, remarks):
+def markdown(found, remarks, page=""):
     peers, machine = found["plan"]["peers"], found["machine"]
     training, threads = bool(found["plan"]["training"]), {cell["threads"] for cell in found["cells"]}
     command = "lossopt bench" + " --training" * training + " --peers" * peers
@@ -23,7 +23,7 @@ def markdown(found, remarks):
     lines = [
         "# Results of training" if training else "# Results",
         "",
-        f"As `{command} --json run.json` and `python benchmarks/results.py run.json` made it.",
+        f"As `{command} --json run.json` and `python benchmarks/results.py run.json{page}` made it.",
         "",
         f"- machine: {machine['processor']}, {machine['cores']} cores, {machine['caches']}, {machine['memory']}; "
         f"{machine['system']}",
@@ -67,4 +67,5 @@ if __name__ == "__main__":
     found = json.loads(pathlib.Path(sys.argv[1]).read_text())
     name = sys.argv[2] if len(sys.argv) == 3 else "TRAINING.md" if found["plan"]["training"] else "RESULTS.md"
     page = pathlib.Path(__file__).parent / name
-    page.write_text(markdown(found, remarks_of(page.read_text() if page.exists() else "")))
+    remarks = remarks_of(page.read_text() if page.exists() else "")
+    page.write_text(markdown(found, remarks, "".join(f" {other}" for other in sys.argv[2:])))

@@ -216,7 +216,7 @@ class Optimizer(Component, ABC):
     """What all optimizers share. Any number among the hyperparameters may be a schedule.
 
     State is made at the first step and tied to the shapes of the parameters; the k-th step (k = 1, 2, ...) uses
-    ``schedule(k - 1)``, and bias corrections use k.
+    ``schedule(k - 1)``, and bias corrections use k. Moments below the smallest normal number become zero.
 
     Attributes
     ----------

@@ -72,7 +72,7 @@ cdef inline floating dot(Py_ssize_t d, const floating* x, const floating* w, con
 # gradients: columns left over are part of a vector, and nobody looks whether arrays overlap.
 cdef extern from *:
     """
-    #if defined(__AVX512F__)
+    #if defined(__AVX512F__) && defined(__AVX512DQ__)
     #include <immintrin.h>
     #define LOSSOPT_BY_HAND 1
     /* sixteen lanes: none is what multiply-add leaves as it is, a zero's sign included */

@@ -82,9 +82,9 @@ cdef double run(Loss loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float
     cdef sum_t whole
     if grad_weight != NULL:
         partials = scratch + 2 * count
-    # from here on a cache may not hold them
-    if order == NULL and n * d * <Py_ssize_t>sizeof(floating) > 1 << 20:
-        left = n
+    if order == NULL:
+        # fewer may still be in a cache
+        left = n if n * d * <Py_ssize_t>sizeof(floating) > 1 << 20 else 0
     if k > 1:
         turn[floating](d, k, weight, side)
     if workers == 1:
