@@ -50,6 +50,7 @@ DIRECTIVES = {
     "initializedcheck": False,
     "cdivision": True,
     "freethreading_compatible": True,
+    "auto_pickle": False,  # nothing compiled is pickled by its members
     "binding": False,  # doors are called, not looked into: a tenth less to download
 }
 

@@ -7,6 +7,7 @@
 from cython cimport floating
 from libc.math cimport expm1, pow
 from libc.stdint cimport int64_t
+from libc.string cimport memcpy
 
 from lossopt._kernels.abi cimport Loss, block_f32, block_f64, rows_f32, rows_f64
 from lossopt._kernels.math cimport BLOCK, INF, LANES, block_sum, exp, exp_down, fabs, fma, lane_sum, lanes_t, log, log1p
@@ -250,17 +251,50 @@ cdef inline floating first_half(loss_t* c, floating z, floating y) noexcept nogi
         return exp_down[floating](-fabs[floating](z))
 
 
+cdef inline void first_halves(loss_t* c, Py_ssize_t n, const floating* z, const floating* y, floating* first) noexcept nogil:
+    """Of n predictions, a multiple of LANES."""
+    cdef Py_ssize_t b, i
+    if halved[loss_t](c):
+        for b in range(n // LANES):
+            for i in range(LANES):    # hot 28
+                first[b * LANES + i] = first_half[loss_t, floating](c, z[b * LANES + i], y[b * LANES + i])
+
+
+# Both loops below go over whole lanes, and once more over what is left, filled up: one copy of a loss serves either.
+
+cdef inline void fill(Py_ssize_t n, const floating* x, floating nothing, floating* lanes) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(LANES):
+        lanes[i] = nothing
+    memcpy(lanes, x, n * sizeof(floating))
+
+
 cdef inline void block(const loss_t* constants, Py_ssize_t n, const floating* z, const floating* y, floating* value,
                        floating* gradient) noexcept nogil:
     """What abi calls block_f64 and block_f32: up to BLOCK predictions."""
     cdef loss_t c = constants[0]
     cdef floating[BLOCK] first
-    cdef Py_ssize_t i
-    if halved[loss_t](&c):
-        for i in range(n):    # hot 4
-            first[i] = first_half[loss_t, floating](&c, z[i], y[i])
-    for i in range(n):    # hot
-        point[loss_t, floating](&c, z[i], y[i], first[i], &value[i], &gradient[i])
+    cdef floating[4 * LANES] last       # predictions, targets, values, gradients
+    cdef floating[LANES] v
+    cdef floating[LANES] g
+    cdef floating* values = value
+    cdef floating* gradients = gradient
+    cdef Py_ssize_t b, i, m = n // LANES * LANES, whole = m, done = 0
+    while done < n:
+        if done == whole:
+            fill[floating](n - whole, z + whole, 0, last)
+            fill[floating](n - whole, y + whole, 0, last + LANES)
+            z, y, values, gradients, m = last, last + LANES, last + 2 * LANES, last + 3 * LANES, LANES
+        first_halves[loss_t, floating](&c, m, z, y, first)
+        for b in range(m // LANES):
+            for i in range(LANES):    # hot
+                point[loss_t, floating](&c, z[b * LANES + i], y[b * LANES + i], first[b * LANES + i], &v[i], &g[i])
+            for i in range(LANES):
+                values[b * LANES + i] = v[i]
+                gradients[b * LANES + i] = g[i]
+        done += m
+    memcpy(value + whole, last + 2 * LANES, (n - whole) * sizeof(floating))
+    memcpy(gradient + whole, last + 3 * LANES, (n - whole) * sizeof(floating))
 
 
 cdef inline void sixteen(loss_t* c, const floating* z, const floating* y, const floating* first, floating factor,
@@ -288,39 +322,36 @@ cdef inline void flat(const loss_t* constants, Py_ssize_t n, const floating* z, 
     """What abi calls flat_f64 and flat_f32."""
     cdef loss_t c = constants[0]
     cdef floating[BLOCK] first
-    cdef floating[3 * LANES] last       # what is left over: predictions, targets, gradients
+    cdef floating[3 * LANES] last       # predictions, targets, gradients
+    cdef floating* to = gradient
     cdef double[LANES] total
     cdef double[LANES] rest
-    cdef Py_ssize_t b, i, m, start = 0, whole = n // LANES * LANES
+    cdef Py_ssize_t b, i, m, whole = n // LANES * LANES, left = n - whole, done = 0
     for i in range(LANES):
         total[i] = sums.total[i]
         rest[i] = sums.rest[i]
-    while start < whole:
-        m = min(<Py_ssize_t>BLOCK, whole - start)
-        if halved[loss_t](&c):
-            for i in range(m):    # hot 4
-                first[i] = first_half[loss_t, floating](&c, z[start + i], y[start + i])
+    while done < n:
+        m = min(<Py_ssize_t>BLOCK, whole - done)
+        if m == 0:
+            # a lane that is filled up keeps what it had
+            for i in range(left, LANES):
+                sums.total[i] = total[i]
+                sums.rest[i] = rest[i]
+            fill[floating](left, z, 0, last)
+            fill[floating](left, y, 0, last + LANES)
+            z, y, to, m = last, last + LANES, last + 2 * LANES, LANES
+        first_halves[loss_t, floating](&c, m, z, y, first)
         for b in range(m // LANES):
-            i = start + b * LANES
-            sixteen[loss_t, floating](&c, z + i, y + i, first + b * LANES, factor, gradient + i, total, rest)
-        start += BLOCK
-    m = n - whole
-    for i in range(LANES):
+            i = b * LANES
+            sixteen[loss_t, floating](&c, z + i, y + i, first + i, factor, to + i, total, rest)
+        z += m
+        y += m
+        to += m
+        done += m
+    for i in range(left if left else LANES):
         sums.total[i] = total[i]
         sums.rest[i] = rest[i]
-    if m:
-        for i in range(LANES):
-            last[i] = z[whole + i] if i < m else <floating>0
-            last[LANES + i] = y[whole + i] if i < m else <floating>0
-            if halved[loss_t](&c):
-                first[i] = first_half[loss_t, floating](&c, last[i], last[LANES + i])
-        sixteen[loss_t, floating](&c, last, last + LANES, first, factor, last + 2 * LANES, total, rest)
-        for i in range(m):
-            gradient[whole + i] = last[2 * LANES + i]
-    # a lane that was filled up keeps what it had
-    for i in range(m):
-        sums.total[i] = total[i]
-        sums.rest[i] = rest[i]
+    memcpy(gradient + whole, last + 2 * LANES, left * sizeof(floating))
 
 # ---- a row of outputs together
 
@@ -444,45 +475,54 @@ cdef inline void softmax_lanes(const softmax_t* s, Py_ssize_t n, Py_ssize_t k, c
                     gradient[i * k + c] = (e[c * TOGETHER + i] * mass[i] - q[c * TOGETHER + i]) * factor[i]
 
 
-cdef inline void exponents(Py_ssize_t n, const floating* z, floating shift, Py_ssize_t label, floating* e, Py_ssize_t step,
-                           double* total, double* rest) noexcept nogil:
-    """exp(z - shift) of n numbers, a multiple of LANES, and all but that of label to the lanes of their sum. They go to e,
-    which may be z and moves on by step after each PIECE."""
+cdef inline double exponents(Py_ssize_t n, const floating* z, floating shift, Py_ssize_t label, floating* e) noexcept nogil:
+    """The sum of exp(z - shift) of all n but label. They go to e, which may be z, or NULL."""
     cdef floating[LANES] x
     cdef floating[LANES] few
     cdef double[LANES] a
     cdef double[LANES] r
     cdef double t
-    cdef Py_ssize_t b, i, m, at = 0
+    cdef floating[PIECE] piece
+    cdef floating[LANES] last       # the numbers left over, filled up with nothing
+    cdef floating* to = piece
+    cdef Py_ssize_t b, i, m, at = 0, whole = n // LANES * LANES
     for i in range(LANES):
-        a[i] = total[i]
-        r[i] = rest[i]
+        a[i] = 0
+        r[i] = 0
     while at < n:
-        m = min(<Py_ssize_t>PIECE, n - at)
+        m = min(<Py_ssize_t>PIECE, whole - at)
+        if e != NULL:
+            to = e + at
+        if m == 0:
+            m = LANES
+            for i in range(LANES):
+                last[i] = z[i] if i < n - whole else -<floating>INF
+            z = to = last
         for i in range(LANES):
             few[i] = 0
         for b in range(m // LANES):
             for i in range(LANES):    # hot
-                x[i] = exp_down[floating](z[at + b * LANES + i] - shift)
+                x[i] = exp_down[floating](z[b * LANES + i] - shift)
                 few[i] += x[i]
             for i in range(LANES):
-                e[b * LANES + i] = x[i]
+                to[b * LANES + i] = x[i]
         if at <= label < at + m:
             # what is left without it is its distance from certainty, in full precision
             i = label % LANES
             few[i] = 0
             for b in range(m // LANES):
                 if at + b * LANES + i != label:
-                    few[i] += e[b * LANES + i]
+                    few[i] += to[b * LANES + i]
         for i in range(LANES):    # hot
             t = a[i] + <double>few[i]
             r[i] += <double>few[i] - (t - a[i])
             a[i] = t
-        e += step
-        at += PIECE
-    for i in range(LANES):
-        total[i] = a[i]
-        rest[i] = r[i]
+        z += m
+        at += m
+    if e != NULL:
+        for i in range(n - whole):
+            e[whole + i] = last[i]
+    return lane_sum[double](a) + lane_sum[double](r)
 
 
 cdef inline floating wanted(const target_t* y, const double* row, floating base, Py_ssize_t i) noexcept nogil:
@@ -499,19 +539,11 @@ cdef inline void softmax_row(const softmax_t* s, Py_ssize_t k, const floating* z
                              double* own, double* others, double* mass, floating* gradient) noexcept nogil:
     """One row of many classes. Its sums are kept in double: others, of the exponentials; mass, of the probabilities;
     own, of the scores times their probabilities, or the score of the class itself."""
-    cdef floating[PIECE] e
-    cdef floating[LANES] last       # the classes left over, filled up with nothing
     cdef double[BLOCK] v
-    cdef double[LANES] total
-    cdef double[LANES] rest
     cdef floating[TOGETHER] tops
     cdef floating top = -<floating>INF, zero = 0, base = 0, share, x
     cdef const double* row = NULL
-    cdef Py_ssize_t i, m, b, start, whole = k // LANES * LANES, label = k + LANES
-    for i in range(LANES):
-        last[i] = z[whole + i] if i < k - whole else top
-        total[i] = 0
-        rest[i] = 0
+    cdef Py_ssize_t i, m, b, start, label = k + LANES
     for i in range(TOGETHER):
         tops[i] = top
     for b in range((k + TOGETHER - 1) // TOGETHER):
@@ -544,16 +576,9 @@ cdef inline void softmax_row(const softmax_t* s, Py_ssize_t k, const floating* z
                 v[i] = <double>wanted[target_t, floating](y, row, base, start + i)
             mass[0] += block_sum(v, m)
             start += BLOCK
-    if gradient == NULL:
-        exponents[floating](whole, z, top, label, e, 0, total, rest)
-    else:
-        exponents[floating](whole, z, top, label, gradient, PIECE, total, rest)
-    exponents[floating](LANES, last, top, label - whole, last, 0, total, rest)
-    others[0] = lane_sum[double](total) + lane_sum[double](rest)
+    others[0] = exponents[floating](k, z, top, label, gradient)
     if gradient == NULL:
         return
-    for i in range(k - whole):
-        gradient[whole + i] = last[i]
     if target_t is int64_t:
         x = exp_down[floating](<floating>own[0])
         share = <floating>(<double>factor / (<double>x + others[0]))
