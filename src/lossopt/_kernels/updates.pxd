@@ -130,8 +130,8 @@ cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssiz
 # ---- Adam, AdamW: hyper = lr, beta1, beta2, eps, weight_decay, decoupled
 
 # In cache Adam waits for the divider, which makes the square roots as well. Where there are vectors of eight it makes
-# half of the quotients; multiply-add makes the others, correctly rounded all the same: Markstein's last step errs only
-# where the quotient all but lies between two numbers, which takes, for a reciprocal that is off by half a unit in the last
+# nothing else: multiply-add makes the quotients, correctly rounded all the same. Markstein's last step errs only where
+# the quotient all but lies between two numbers, which takes, for a reciprocal that is off by half a unit in the last
 # place and 2**-30 of that, a divisor within 2**-31 of a power of two. Such divisors, and operands whose remainders could
 # leave the range, go to the divider. The roots of one pair of vectors are under way while another pair is divided.
 cdef extern from *:
@@ -190,9 +190,9 @@ cdef extern from *:
                 lossopt_moments(c, g + i + 16, mean + i + 16, square + i + 16, &p0, &d0);
                 lossopt_moments(c, g + i + 24, mean + i + 24, square + i + 24, &p1, &d1);
             }
-            q0 = _mm512_div_pd(a0, b0);
+            q0 = lossopt_quotient(a0, b0);
             q1 = lossopt_quotient(a1, b1);
-            if (lossopt_unfit(a1, b1)) q1 = _mm512_div_pd(a1, b1);
+            if (lossopt_unfit(a0, b0) | lossopt_unfit(a1, b1)) q0 = _mm512_div_pd(a0, b0), q1 = _mm512_div_pd(a1, b1);
             _mm512_storeu_pd(w + i, _mm512_sub_pd(_mm512_mul_pd(_mm512_loadu_pd(w + i), keep), q0));
             _mm512_storeu_pd(w + i + 8, _mm512_sub_pd(_mm512_mul_pd(_mm512_loadu_pd(w + i + 8), keep), q1));
         }
