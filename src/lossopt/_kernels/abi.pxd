@@ -30,13 +30,13 @@ ctypedef void (*rows_f32)(const void* constants, Py_ssize_t n, Py_ssize_t k, con
 # An optimizer's family: prepare turns the hyperparameters of update number t (1, 2, ...) into the constants that its
 # functions take for each array, and returns the weight decay. What is folded into a step: g is multiplied by scale, clamped
 # to +-clip and gains decay * w before the moments see it; l1 times the step's own gain is the threshold of the closing soft
-# threshold. A step that is left open for a penalty of another form to close adds 2 * l2 * factors * w besides, and leaves
-# each coordinate's gain behind. A function takes a folded_t, or any pointer where nothing is folded in.
+# threshold. A step that is left open for a penalty of another form to close adds 2 * l2 * factors * w besides. A function
+# sees of this only the gradient that comes of it. Gains is room for a number a coordinate: of each, where asked, the gain.
 ctypedef double (*prepare_t)(const double* hyper, int64_t t, double* constants) noexcept nogil
-ctypedef void (*apply_f64)(const void* folded, const double* constants, Py_ssize_t n, double* w, const double* g,
-                           double** state) noexcept nogil
-ctypedef void (*apply_f32)(const void* folded, const double* constants, Py_ssize_t n, float* w, const float* g,
-                           float** state) noexcept nogil
+ctypedef void (*apply_f64)(const double* constants, Py_ssize_t n, double* w, const double* g, double** state,
+                           double* gains, bint asked) noexcept nogil
+ctypedef void (*apply_f32)(const double* constants, Py_ssize_t n, float* w, const float* g, float** state,
+                           float* gains, bint asked) noexcept nogil
 
 # What a level does with a loss: the sum over the rows of z (n, k) and, unless out is NULL, scale times its gradient; whether
 # any number lies outside [low, high] or, where binary, is another than 0 and 1; whether any label lies outside 0 ... k - 1.
@@ -145,12 +145,8 @@ cdef struct update_t:
     prepare_t prepare
     measure_f64 measure64   # NULL: there is none
     measure_f32 measure32
-    apply_f64 bare64        # where nothing is folded in
-    apply_f32 bare32
-    apply_f64 folded64
-    apply_f32 folded32
-    apply_f64 open64
-    apply_f32 open32
+    apply_f64 apply64       # of a block at most
+    apply_f32 apply32
     update_f64 update64
     update_f32 update32
     squares_f64 squares64

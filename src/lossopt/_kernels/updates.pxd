@@ -1,30 +1,21 @@
 # Optimizers' updates in place, header only: one function a family, each one pass over parameter, gradient and state.
 #
 # Design. prepare_* turns the hyperparameters of one update into constants, once, and returns the weight decay that joins the
-# gradient; the family's function then serves every array. What all families share is folded into it: `seen` (the gradient
-# as the moments see it), `kept` (what they become) and `drawn` (the closing L1 step, whose threshold is l1 times the gain:
-# how far a constant gradient of 1 moves a coordinate in one step). Each function is compiled three times: without what is
-# folded in, since most arrays come without; with it; and open, for penalties of another form, which close the step from
-# the gains. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin to the bit.
+# gradient; the family's function then serves every array. It knows nothing of what is folded into a step: a block of the
+# gradient as the moments see it (`seen`) comes to it instead of the gradient, and where asked it leaves the gains behind: how
+# far a constant gradient of 1 moves a coordinate in one step. l1 times the gain is the threshold of the closing L1 step
+# (`drawn`). What gains are made of is stored in any case: a block's room stays in the first cache, while a second root
+# would cost as much as the update. Every operation is rounded on its own, as NumPy's are, so that each update equals its twin
+# to the bit.
 
 from cython cimport floating
 from libc.math cimport pow
 from libc.stdint cimport int64_t
+from libc.string cimport memset
 
 from lossopt._kernels.abi cimport folded_t
 from lossopt._kernels.math cimport BLOCK, add, block_sum, fabs, smallest, sqrt, sum_t
 from lossopt._kernels.penalties cimport soft
-
-cdef struct bare_t:
-    double unused
-
-cdef struct open_t:     # whose closing comes later
-    folded_t fold
-
-ctypedef fused fold_t:
-    bare_t
-    folded_t
-    open_t
 
 
 cdef inline floating floor_of(floating eps, double reach) noexcept nogil:
@@ -40,30 +31,28 @@ cdef inline floating kept(floating x) noexcept nogil:
     return zero if fabs[floating](x) < smallest[floating](x) else x
 
 
-cdef inline floating seen(const fold_t* fold, floating g, floating w, Py_ssize_t i) noexcept nogil:
-    """The gradient of coordinate i as the moments see it."""
-    cdef const folded_t* f = <const folded_t*>fold
-    cdef floating clip
-    if fold_t is not bare_t:
-        clip = <floating>f.clip
-        g = g * <floating>f.scale
-        g = clip if g > clip else g
-        g = -clip if g < -clip else g
-        if fold_t is open_t:
-            g = g + (<floating>f.decay + <floating>(2 * f.l2) * (<const floating*>f.factors)[i]) * w
-        else:
-            g = g + <floating>f.decay * w
-    return g
+cdef inline void seen(const folded_t* f, Py_ssize_t n, const floating* w, const floating* g, const floating* factors,
+                      floating* out) noexcept nogil:
+    """The gradient as the moments see it. factors: of an open step, else NULL."""
+    cdef floating scale = <floating>f.scale, clip = <floating>f.clip, decay = <floating>f.decay, twice = <floating>(2 * f.l2), x
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        x = g[i] * scale
+        x = clip if x > clip else x
+        out[i] = -clip if x < -clip else x
+    if factors == NULL:
+        for i in range(n):    # hot
+            out[i] = out[i] + decay * w[i]
+    else:
+        for i in range(n):    # hot
+            out[i] = out[i] + (decay + twice * factors[i]) * w[i]
 
 
-cdef inline floating drawn(const fold_t* fold, floating w, floating gain, Py_ssize_t i) noexcept nogil:
-    """Coordinate i after its update, by a gain that is looked at where something is folded in."""
-    cdef const folded_t* f = <const folded_t*>fold
-    if fold_t is folded_t:
-        return soft[floating](w, <floating>f.l1 * gain)
-    if fold_t is open_t:
-        (<floating*>f.gains)[i] = gain
-    return w
+cdef inline void drawn(Py_ssize_t n, floating* w, floating l1, const floating* gains) noexcept nogil:
+    """The closing L1 step."""
+    cdef Py_ssize_t i
+    for i in range(n):    # hot
+        w[i] = soft[floating](w[i], l1 * gains[i])
 
 # ---- SGD: hyper = lr, momentum, dampening, weight_decay, nesterov
 
@@ -101,19 +90,20 @@ cdef inline bint rest_plain(const folded_t* folded, const double* constants, dou
     return True
 
 
-cdef inline void sgd(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                     floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void sgd(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                     floating* gains, bint asked) noexcept nogil:
     cdef sgd_t* c = <sgd_t*>constants
     cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * seen[fold_t, floating](&fold, g[i], w[i], i), gain, i)
+        w[i] = w[i] - lr * g[i]
+    if asked:
+        for i in range(n):
+            gains[i] = gain
 
 
-cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                          floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void momentum(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                          floating* gains, bint asked) noexcept nogil:
     cdef sgd_t* c = <sgd_t*>constants
     cdef floating lr = <floating>c.lr, gain = <floating>c.gain
     cdef floating beta = <floating>c.momentum, fresh = <floating>c.fresh
@@ -122,10 +112,13 @@ cdef inline void momentum(const fold_t* folded, const double* constants, Py_ssiz
     cdef floating x, v
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         v = kept[floating](beta * velocity[i] + fresh * x)
         velocity[i] = v
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * (direct * x + ahead * v), gain, i)
+        w[i] = w[i] - lr * (direct * x + ahead * v)
+    if asked:
+        for i in range(n):
+            gains[i] = gain
 
 # ---- Adam, AdamW: hyper = lr, beta1, beta2, eps, weight_decay, decoupled
 
@@ -176,7 +169,8 @@ cdef extern from *:
         *b = _mm512_add_pd(_mm512_mul_pd(_mm512_sqrt_pd(v), LOSSOPT_SET(c[5])), LOSSOPT_SET(c[6]));
     }
     /* as many of the n numbers as there are whole pairs of vectors */
-    static Py_ssize_t lossopt_adam(Py_ssize_t n, const double* c, double* w, const double* g, double* mean, double* square) {
+    static Py_ssize_t lossopt_adam(Py_ssize_t n, const double* c, double* w, const double* g, double* mean, double* square,
+                                   double* scales) {
         const Py_ssize_t whole = n - n % 16;
         const __m512d keep = LOSSOPT_SET(c[7]);
         Py_ssize_t i;
@@ -193,17 +187,19 @@ cdef extern from *:
             q0 = lossopt_quotient(a0, b0);
             q1 = lossopt_quotient(a1, b1);
             if (lossopt_unfit(a0, b0) | lossopt_unfit(a1, b1)) q0 = _mm512_div_pd(a0, b0), q1 = _mm512_div_pd(a1, b1);
+            _mm512_storeu_pd(scales + i, b0);
+            _mm512_storeu_pd(scales + i + 8, b1);
             _mm512_storeu_pd(w + i, _mm512_sub_pd(_mm512_mul_pd(_mm512_loadu_pd(w + i), keep), q0));
             _mm512_storeu_pd(w + i + 8, _mm512_sub_pd(_mm512_mul_pd(_mm512_loadu_pd(w + i + 8), keep), q1));
         }
         return whole;
     }
     #else
-    #define lossopt_adam(n, c, w, g, mean, square) ((Py_ssize_t)0)
+    #define lossopt_adam(n, c, w, g, mean, square, scales) ((Py_ssize_t)0)
     #endif
     """
     Py_ssize_t adam_f64 "lossopt_adam"(Py_ssize_t n, const double* c, double* w, const double* g, double* mean,
-                                       double* square) noexcept nogil
+                                       double* square, double* scales) noexcept nogil
 
 
 cdef struct adam_t:
@@ -236,23 +232,22 @@ ctypedef fused adams_t:
     amsgrad_t
 
 
-cdef inline void adam(const fold_t* folded, const adams_t* constants, Py_ssize_t n, floating* w, const floating* g,
-                      floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void adam(const adams_t* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                      floating* gains, bint asked) noexcept nogil:
     cdef const adam_t* c = <const adam_t*>constants
     cdef floating keep = <floating>c.keep, step = <floating>c.step, correction = <floating>c.correction
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
-    cdef floating eps = floor_of[floating](<floating>c.eps, c.lr), lr = <floating>c.lr, gain = 0
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.lr), lr = <floating>c.lr
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating* largest = state[2] if adams_t is amsgrad_t else NULL
     cdef floating x, m, v, scale
     cdef Py_ssize_t i, done = 0
-    if fold_t is bare_t and adams_t is adam_t and floating is double:
-        done = adam_f64(n, [beta1, fresh1, beta2, fresh2, step, correction, eps, keep], w, g, mean, square)
+    if adams_t is adam_t and floating is double:
+        done = adam_f64(n, [beta1, fresh1, beta2, fresh2, step, correction, eps, keep], w, g, mean, square, gains)
     for i in range(done, n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         m = kept[floating](beta1 * mean[i] + fresh1 * x)
         v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
@@ -262,9 +257,11 @@ cdef inline void adam(const fold_t* folded, const adams_t* constants, Py_ssize_t
             v = largest[i] if v < largest[i] else v
             largest[i] = v
         scale = sqrt[floating](v) * correction + eps
-        if fold_t is not bare_t:
-            gain = lr / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - m * step / scale, gain, i)
+        w[i] = w[i] * keep - m * step / scale
+        gains[i] = scale
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = lr / gains[i]
 
 # ---- RMSprop: hyper = lr, alpha, eps, weight_decay, momentum
 
@@ -296,20 +293,19 @@ cdef inline double prepare_rms(const double* hyper, int64_t t, double* constants
     return hyper[3]
 
 
-cdef inline void rmsprop(const fold_t* folded, const rms_any_t* constants, Py_ssize_t n, floating* w, const floating* g,
-                         floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void rmsprop(const rms_any_t* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                         floating* gains, bint asked) noexcept nogil:
     cdef const rms_t* c = <const rms_t*>constants
     cdef floating lr = <floating>c.lr, alpha = <floating>c.alpha, fresh = <floating>(1 - c.alpha), beta = <floating>c.momentum
     cdef floating eps = floor_of[floating](<floating>c.eps, c.lr / (1 - c.momentum))
-    cdef floating reach = <floating>(c.lr / (1 - c.momentum)), gain = 0
+    cdef floating reach = <floating>(c.lr / (1 - c.momentum))
     cdef floating* square = state[0]
     cdef floating* buffer = state[1] if rms_any_t is rms_momentum_t or rms_any_t is rms_both_t else NULL
     cdef floating* mean = state[2] if rms_any_t is rms_both_t else state[1] if rms_any_t is rms_centered_t else NULL
     cdef floating x, v, m, scale, zero = 0
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         v = kept[floating](alpha * square[i] + fresh * x * x)
         square[i] = v
         if rms_any_t is rms_centered_t or rms_any_t is rms_both_t:
@@ -324,9 +320,11 @@ cdef inline void rmsprop(const fold_t* folded, const rms_any_t* constants, Py_ss
             buffer[i] = m
         else:
             m = x / scale
-        if fold_t is not bare_t:
-            gain = reach / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * m, gain, i)
+        w[i] = w[i] - lr * m
+        gains[i] = scale
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = reach / gains[i]
 
 # ---- Adagrad: hyper = lr, lr_decay, weight_decay, eps
 
@@ -352,22 +350,23 @@ cdef inline double pace_adagrad(const double* constants, floating** state, Py_ss
     return 1 / <double>(sqrt[floating](state[0][i]) + floor_of[floating](<floating>c.eps, c.lr))
 
 
-cdef inline void adagrad(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                         floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void adagrad(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                         floating* gains, bint asked) noexcept nogil:
     cdef adagrad_t* c = <adagrad_t*>constants
-    cdef floating lr = <floating>c.lr, eps = floor_of[floating](<floating>c.eps, c.lr), gain = 0
+    cdef floating lr = <floating>c.lr, eps = floor_of[floating](<floating>c.eps, c.lr)
     cdef floating* total = state[0]
     cdef floating x, v, scale
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         v = total[i] + x * x
         total[i] = v
         scale = sqrt[floating](v) + eps
-        if fold_t is not bare_t:
-            gain = lr / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * x / scale, gain, i)
+        w[i] = w[i] - lr * x / scale
+        gains[i] = scale
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = lr / gains[i]
 
 # ---- Adadelta: hyper = lr, rho, eps, weight_decay
 
@@ -383,9 +382,8 @@ cdef inline double prepare_adadelta(const double* hyper, int64_t t, double* cons
     return hyper[3]
 
 
-cdef inline void adadelta(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                          floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void adadelta(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                          floating* gains, bint asked) noexcept nogil:
     cdef adadelta_t* c = <adadelta_t*>constants
     cdef floating lr = <floating>c.lr, rho = <floating>c.rho, fresh = <floating>(1 - c.rho)
     cdef floating eps = max(<floating>c.eps, smallest[floating](0))
@@ -394,13 +392,17 @@ cdef inline void adadelta(const fold_t* folded, const double* constants, Py_ssiz
     cdef floating x, v, ratio, delta
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         v = kept[floating](rho * square[i] + fresh * x * x)
         square[i] = v
         ratio = sqrt[floating](moved[i] + eps) / sqrt[floating](v + eps)
         delta = ratio * x
         moved[i] = kept[floating](rho * moved[i] + fresh * delta * delta)
-        w[i] = drawn[fold_t, floating](&fold, w[i] - lr * delta, lr * ratio, i)
+        w[i] = w[i] - lr * delta
+        gains[i] = ratio
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = lr * gains[i]
 
 # ---- Adamax: hyper = lr, beta1, beta2, eps, weight_decay
 
@@ -411,11 +413,10 @@ cdef inline double prepare_adamax(const double* hyper, int64_t t, double* consta
     return hyper[4]
 
 
-cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                        floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void adamax(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                        floating* gains, bint asked) noexcept nogil:
     cdef adam_t* c = <adam_t*>constants
-    cdef floating step = <floating>c.step, lr = <floating>c.lr, gain = 0
+    cdef floating step = <floating>c.step, lr = <floating>c.lr
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2, fresh = <floating>(1 - c.beta1)
     cdef floating eps = floor_of[floating](<floating>c.eps, c.lr)
     cdef floating* mean = state[0]
@@ -423,7 +424,7 @@ cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_
     cdef floating x, m, v, size
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         m = kept[floating](beta1 * mean[i] + fresh * x)
         mean[i] = m
         size = fabs[floating](x) + eps
@@ -431,9 +432,11 @@ cdef inline void adamax(const fold_t* folded, const double* constants, Py_ssize_
         # NaN is not below
         v = v if size < v else size
         largest[i] = v
-        if fold_t is not bare_t:
-            gain = lr / v
-        w[i] = drawn[fold_t, floating](&fold, w[i] - step * m / v, gain, i)
+        w[i] = w[i] - step * m / v
+        gains[i] = v
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = lr / gains[i]
 
 # ---- NAdam: hyper = lr, beta1, beta2, eps, weight_decay, mu, the next mu, the product of all mu so far, decoupled
 
@@ -458,29 +461,30 @@ cdef inline double prepare_nadam(const double* hyper, int64_t t, double* constan
     return 0 if hyper[8] else hyper[4]
 
 
-cdef inline void nadam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                       floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void nadam(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                       floating* gains, bint asked) noexcept nogil:
     cdef nadam_t* c = <nadam_t*>constants
     cdef floating direct = <floating>c.direct, ahead = <floating>c.ahead, correction = <floating>c.correction
     cdef floating keep = <floating>c.keep
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
-    cdef floating eps = floor_of[floating](<floating>c.eps, c.direct + c.ahead), reach = <floating>(c.direct + c.ahead), gain = 0
+    cdef floating eps = floor_of[floating](<floating>c.eps, c.direct + c.ahead), reach = <floating>(c.direct + c.ahead)
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
     cdef floating x, m, v, scale
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         m = kept[floating](beta1 * mean[i] + fresh1 * x)
         v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
         square[i] = v
         scale = sqrt[floating](v) * correction + eps
-        if fold_t is not bare_t:
-            gain = reach / scale
-        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - (direct * x + ahead * m) / scale, gain, i)
+        w[i] = w[i] * keep - (direct * x + ahead * m) / scale
+        gains[i] = scale
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = reach / gains[i]
 
 # ---- averages of parameters
 
@@ -516,9 +520,8 @@ cdef inline double prepare_radam(const double* hyper, int64_t t, double* constan
     return 0 if hyper[5] else hyper[4]
 
 
-cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                       floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void radam(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                       floating* gains, bint asked) noexcept nogil:
     cdef radam_t* c = <radam_t*>constants
     cdef floating step = <floating>c.step, ratio = <floating>c.ratio, plain = <floating>c.plain, lr = <floating>c.lr
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2, keep = <floating>c.keep
@@ -529,13 +532,17 @@ cdef inline void radam(const fold_t* folded, const double* constants, Py_ssize_t
     cdef floating x, m, v, scale
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         m = kept[floating](beta1 * mean[i] + fresh1 * x)
         v = kept[floating](beta2 * square[i] + fresh2 * x * x)
         mean[i] = m
         square[i] = v
         scale = ratio / (sqrt[floating](v) + eps) + plain
-        w[i] = drawn[fold_t, floating](&fold, w[i] * keep - step * m * scale, lr * scale, i)
+        w[i] = w[i] * keep - step * m * scale
+        gains[i] = scale
+    if asked:
+        for i in range(n):    # hot
+            gains[i] = lr * gains[i]
 
 # ---- Lion: hyper = lr, beta1, beta2, weight_decay
 
@@ -552,9 +559,8 @@ cdef inline double prepare_lion(const double* hyper, int64_t t, double* constant
     return 0
 
 
-cdef inline void lion(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                      floating** state) noexcept nogil:
-    cdef fold_t fold = folded[0]
+cdef inline void lion(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                      floating* gains, bint asked) noexcept nogil:
     cdef lion_t* c = <lion_t*>constants
     cdef floating lr = <floating>c.lr, keep = <floating>c.keep, zero = 0, one = 1
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
@@ -563,13 +569,16 @@ cdef inline void lion(const fold_t* folded, const double* constants, Py_ssize_t 
     cdef floating x, m, u
     cdef Py_ssize_t i
     for i in range(n):    # hot
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+        x = g[i]
         m = beta1 * mean[i] + fresh1 * x
         u = one if m > zero else -one
         # what is 0, or NaN, has no side
         u = u if fabs[floating](m) > zero else m
         mean[i] = kept[floating](beta2 * mean[i] + fresh2 * x)
         w[i] = w[i] * keep - lr * u
+    if asked:
+        # a sign has no metric
+        memset(gains, 0, n * sizeof(floating))
 
 # ---- FTRL: hyper = lr, lr_power, l1, l2, beta
 
@@ -599,11 +608,10 @@ cdef inline bint rest_ftrl(const folded_t* folded, const double* constants, doub
     return folded.decay == 0 and folded.l1 == 0
 
 
-cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t n, floating* w, const floating* g,
-                      floating** state) noexcept nogil:
+cdef inline void ftrl(const ftrls_t* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                      floating* gains, bint asked) noexcept nogil:
     # The paper's z is kept as q = z + metric * w, which is z held to +-l1: what the metric was before cancels, so that the
     # rate may change, and a penalty may move w.
-    cdef fold_t fold = folded[0]
     cdef const ftrl_t* c = <const ftrl_t*>constants
     cdef floating rate = <floating>(1 / c.lr if c.lr > 0 else 0)
     cdef floating l1 = <floating>c.l1, l2 = <floating>(2 * c.l2), beta = <floating>c.beta
@@ -613,19 +621,18 @@ cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t
     cdef Py_ssize_t i
     if c.lr == 0:
         # nothing moves, and nothing is learned
-        for i in range(n):
-            w[i] = drawn[fold_t, floating](&fold, w[i], zero, i)
+        if asked:
+            memset(gains, 0, n * sizeof(floating))
         return
-    for i in range(n):    # hot 6
-        x = seen[fold_t, floating](&fold, g[i], w[i], i)
+    for i in range(n):    # hot 2
+        x = g[i]
         v = sums[i] + x * x
         sums[i] = v
         if ftrls_t is ftrl_power_t:
             root = <floating>pow(v, -c.power)
         else:
             root = sqrt[floating](v)
-        metric = (beta + root) * rate + l2
-        metric = least if metric < least else metric
+        metric = max((beta + root) * rate + l2, least)
         q = rest[i]
         z = q + x - metric * w[i]
         moved = -soft[floating](z, l1) / metric + zero
@@ -635,7 +642,11 @@ cdef inline void ftrl(const fold_t* folded, const ftrls_t* constants, Py_ssize_t
         z = q if x == zero else z
         moved = w[i] if x == zero else moved
         rest[i] = z
-        w[i] = drawn[fold_t, floating](&fold, moved, one / metric, i)
+        w[i] = moved
+        gains[i] = metric
+    if asked:
+        for i in range(n):    # hot 2
+            gains[i] = one / gains[i]
 
 # ---- LAMB: hyper = lr, beta1, beta2, eps, weight_decay
 
@@ -666,12 +677,12 @@ cdef inline floating lamb_way(const lamb_t* c, floating m, floating v, floating 
 cdef inline void lamb_measure(const folded_t* folded, double* constants, Py_ssize_t n, floating* w, const floating* g,
                               floating** state) noexcept nogil:
     """The moments, and the step from the lengths of an array and of the way that it would go."""
-    cdef folded_t fold = folded[0]
     cdef lamb_t* c = <lamb_t*>constants
     cdef floating beta1 = <floating>c.beta1, beta2 = <floating>c.beta2
     cdef floating fresh1 = <floating>(1 - c.beta1), fresh2 = <floating>(1 - c.beta2)
     cdef floating* mean = state[0]
     cdef floating* square = state[1]
+    cdef floating[BLOCK] block
     cdef double[BLOCK] of_w
     cdef double[BLOCK] of_way
     cdef sum_t length, way
@@ -680,9 +691,10 @@ cdef inline void lamb_measure(const folded_t* folded, double* constants, Py_ssiz
     length.total = length.rest = way.total = way.rest = 0
     while start < n:
         k = min(<Py_ssize_t>BLOCK, n - start)
+        seen[floating](folded, k, w + start, g + start, NULL, block)
         for j in range(k):    # hot
             i = start + j
-            x = seen[folded_t, floating](&fold, g[i], w[i], i)
+            x = block[j]
             m = kept[floating](beta1 * mean[i] + fresh1 * x)
             v = kept[floating](beta2 * square[i] + fresh2 * x * x)
             mean[i] = m
@@ -698,8 +710,8 @@ cdef inline void lamb_measure(const folded_t* folded, double* constants, Py_ssiz
         c.step = c.lr * (sqrt[double](length.total + length.rest) / sqrt[double](way.total + way.rest))
 
 
-cdef inline void lamb(const fold_t* folded, const double* constants, Py_ssize_t n, floating* w, const floating* g,
-                      floating** state) noexcept nogil:
+cdef inline void lamb(const double* constants, Py_ssize_t n, floating* w, const floating* g, floating** state,
+                      floating* gains, bint asked) noexcept nogil:
     cdef lamb_t c = (<const lamb_t*>constants)[0]
     cdef floating step = <floating>c.step
     cdef floating* mean = state[0]
@@ -707,3 +719,6 @@ cdef inline void lamb(const fold_t* folded, const double* constants, Py_ssize_t 
     cdef Py_ssize_t i
     for i in range(n):    # hot 2
         w[i] = w[i] - step * lamb_way[floating](&c, mean[i], square[i], w[i])
+    if asked:
+        # nor has the length of an array
+        memset(gains, 0, n * sizeof(floating))

@@ -14,133 +14,92 @@ from lossopt._kernels.updates cimport *
 
 cdef enum:
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
+    STRETCH = 512       # a function, in the first cache
+    SHORT = 128         # and where gains are asked for: its loops are so short that one's divisions overlap the next
 
 
-cdef Update made(prepare_t prepare, void** applies, int hypers, int slots, rest_t rest=NULL, void** paces=NULL):
-    """applies: bare, folded, open, each in double and in float."""
+cdef Update made(prepare_t prepare, void* f64, void* f32, int hypers, int slots, rest_t rest=NULL, void* pace64=NULL,
+                 void* pace32=NULL):
     cdef update_t c
     c.prepare = prepare
-    c.bare64, c.bare32 = <apply_f64>applies[0], <apply_f32>applies[1]
-    c.folded64, c.folded32 = <apply_f64>applies[2], <apply_f32>applies[3]
-    c.open64, c.open32 = <apply_f64>applies[4], <apply_f32>applies[5]
+    c.apply64, c.apply32 = <apply_f64>f64, <apply_f32>f32
     c.update64, c.update32 = run[double], run[float]
     c.squares64, c.squares32 = squares[double], squares[float]
     c.calm64, c.calm32 = quiet[double], quiet[float]
     c.measure64 = NULL
     c.measure32 = NULL
     c.hypers, c.slots, c.rest = hypers, slots, rest
-    c.pace64, c.pace32 = <pace_f64>(NULL if paces == NULL else paces[0]), <pace_f32>(NULL if paces == NULL else paces[1])
+    c.pace64, c.pace32 = <pace_f64>pace64, <pace_f32>pace32
     return Update.of(&c)
 
 
 def sgd_update():
-    return made(prepare_plain, [
-        <void*>sgd[bare_t, double], <void*>sgd[bare_t, float], <void*>sgd[folded_t, double], <void*>sgd[folded_t, float],
-        <void*>sgd[open_t, double], <void*>sgd[open_t, float]], 5, 0, rest_plain)
+    return made(prepare_plain, <void*>sgd[double], <void*>sgd[float], 5, 0, rest_plain)
 
 
 def momentum_update():
-    return made(prepare_momentum, [
-        <void*>momentum[bare_t, double], <void*>momentum[bare_t, float], <void*>momentum[folded_t, double],
-        <void*>momentum[folded_t, float], <void*>momentum[open_t, double], <void*>momentum[open_t, float]], 5, 1)
+    return made(prepare_momentum, <void*>momentum[double], <void*>momentum[float], 5, 1)
 
 
 def adam_update():
-    return made(prepare_adam, [
-        <void*>adam[bare_t, adam_t, double], <void*>adam[bare_t, adam_t, float], <void*>adam[folded_t, adam_t, double],
-        <void*>adam[folded_t, adam_t, float], <void*>adam[open_t, adam_t, double], <void*>adam[open_t, adam_t, float]], 6, 2)
+    return made(prepare_adam, <void*>adam[adam_t, double], <void*>adam[adam_t, float], 6, 2)
 
 
 def amsgrad_update():
-    return made(prepare_adam, [
-        <void*>adam[bare_t, amsgrad_t, double], <void*>adam[bare_t, amsgrad_t, float],
-        <void*>adam[folded_t, amsgrad_t, double], <void*>adam[folded_t, amsgrad_t, float],
-        <void*>adam[open_t, amsgrad_t, double], <void*>adam[open_t, amsgrad_t, float]], 6, 3)
+    return made(prepare_adam, <void*>adam[amsgrad_t, double], <void*>adam[amsgrad_t, float], 6, 3)
 
 
 def rmsprop_update():
-    return made(prepare_rms, [
-        <void*>rmsprop[bare_t, rms_t, double], <void*>rmsprop[bare_t, rms_t, float], <void*>rmsprop[folded_t, rms_t, double],
-        <void*>rmsprop[folded_t, rms_t, float], <void*>rmsprop[open_t, rms_t, double],
-        <void*>rmsprop[open_t, rms_t, float]], 5, 1)
+    return made(prepare_rms, <void*>rmsprop[rms_t, double], <void*>rmsprop[rms_t, float], 5, 1)
 
 
 def rmsprop_momentum_update():
-    return made(prepare_rms, [
-        <void*>rmsprop[bare_t, rms_momentum_t, double], <void*>rmsprop[bare_t, rms_momentum_t, float],
-        <void*>rmsprop[folded_t, rms_momentum_t, double], <void*>rmsprop[folded_t, rms_momentum_t, float],
-        <void*>rmsprop[open_t, rms_momentum_t, double], <void*>rmsprop[open_t, rms_momentum_t, float]], 5, 2)
+    return made(prepare_rms, <void*>rmsprop[rms_momentum_t, double], <void*>rmsprop[rms_momentum_t, float], 5, 2)
 
 
 def rmsprop_centered_update():
-    return made(prepare_rms, [
-        <void*>rmsprop[bare_t, rms_centered_t, double], <void*>rmsprop[bare_t, rms_centered_t, float],
-        <void*>rmsprop[folded_t, rms_centered_t, double], <void*>rmsprop[folded_t, rms_centered_t, float],
-        <void*>rmsprop[open_t, rms_centered_t, double], <void*>rmsprop[open_t, rms_centered_t, float]], 5, 2)
+    return made(prepare_rms, <void*>rmsprop[rms_centered_t, double], <void*>rmsprop[rms_centered_t, float], 5, 2)
 
 
 def rmsprop_both_update():
-    return made(prepare_rms, [
-        <void*>rmsprop[bare_t, rms_both_t, double], <void*>rmsprop[bare_t, rms_both_t, float],
-        <void*>rmsprop[folded_t, rms_both_t, double], <void*>rmsprop[folded_t, rms_both_t, float],
-        <void*>rmsprop[open_t, rms_both_t, double], <void*>rmsprop[open_t, rms_both_t, float]], 5, 3)
+    return made(prepare_rms, <void*>rmsprop[rms_both_t, double], <void*>rmsprop[rms_both_t, float], 5, 3)
 
 
 def adagrad_update():
-    return made(prepare_adagrad, [
-        <void*>adagrad[bare_t, double], <void*>adagrad[bare_t, float], <void*>adagrad[folded_t, double],
-        <void*>adagrad[folded_t, float], <void*>adagrad[open_t, double], <void*>adagrad[open_t, float]], 4, 1, rest_adagrad,
-        [<void*>pace_adagrad[double], <void*>pace_adagrad[float]])
+    return made(prepare_adagrad, <void*>adagrad[double], <void*>adagrad[float], 4, 1, rest_adagrad,
+                <void*>pace_adagrad[double], <void*>pace_adagrad[float])
 
 
 def adadelta_update():
-    return made(prepare_adadelta, [
-        <void*>adadelta[bare_t, double], <void*>adadelta[bare_t, float], <void*>adadelta[folded_t, double],
-        <void*>adadelta[folded_t, float], <void*>adadelta[open_t, double], <void*>adadelta[open_t, float]], 4, 2)
+    return made(prepare_adadelta, <void*>adadelta[double], <void*>adadelta[float], 4, 2)
 
 
 def adamax_update():
-    return made(prepare_adamax, [
-        <void*>adamax[bare_t, double], <void*>adamax[bare_t, float], <void*>adamax[folded_t, double],
-        <void*>adamax[folded_t, float], <void*>adamax[open_t, double], <void*>adamax[open_t, float]], 5, 2)
+    return made(prepare_adamax, <void*>adamax[double], <void*>adamax[float], 5, 2)
 
 
 def nadam_update():
-    return made(prepare_nadam, [
-        <void*>nadam[bare_t, double], <void*>nadam[bare_t, float], <void*>nadam[folded_t, double],
-        <void*>nadam[folded_t, float], <void*>nadam[open_t, double], <void*>nadam[open_t, float]], 9, 2)
+    return made(prepare_nadam, <void*>nadam[double], <void*>nadam[float], 9, 2)
 
 
 def radam_update():
-    return made(prepare_radam, [
-        <void*>radam[bare_t, double], <void*>radam[bare_t, float], <void*>radam[folded_t, double],
-        <void*>radam[folded_t, float], <void*>radam[open_t, double], <void*>radam[open_t, float]], 6, 2)
+    return made(prepare_radam, <void*>radam[double], <void*>radam[float], 6, 2)
 
 
 def lion_update():
-    return made(prepare_lion, [
-        <void*>lion[bare_t, double], <void*>lion[bare_t, float], <void*>lion[folded_t, double], <void*>lion[folded_t, float],
-        <void*>lion[open_t, double], <void*>lion[open_t, float]], 4, 1)
+    return made(prepare_lion, <void*>lion[double], <void*>lion[float], 4, 1)
 
 
 def ftrl_update():
-    return made(prepare_ftrl, [
-        <void*>ftrl[bare_t, ftrl_t, double], <void*>ftrl[bare_t, ftrl_t, float], <void*>ftrl[folded_t, ftrl_t, double],
-        <void*>ftrl[folded_t, ftrl_t, float], <void*>ftrl[open_t, ftrl_t, double],
-        <void*>ftrl[open_t, ftrl_t, float]], 5, 2, rest_ftrl)
+    return made(prepare_ftrl, <void*>ftrl[ftrl_t, double], <void*>ftrl[ftrl_t, float], 5, 2, rest_ftrl)
 
 
 def ftrl_power_update():
-    return made(prepare_ftrl, [
-        <void*>ftrl[bare_t, ftrl_power_t, double], <void*>ftrl[bare_t, ftrl_power_t, float],
-        <void*>ftrl[folded_t, ftrl_power_t, double], <void*>ftrl[folded_t, ftrl_power_t, float],
-        <void*>ftrl[open_t, ftrl_power_t, double], <void*>ftrl[open_t, ftrl_power_t, float]], 5, 2, rest_ftrl)
+    return made(prepare_ftrl, <void*>ftrl[ftrl_power_t, double], <void*>ftrl[ftrl_power_t, float], 5, 2, rest_ftrl)
 
 
 def lamb_update():
-    cdef Update update = made(prepare_lamb, [
-        <void*>lamb[bare_t, double], <void*>lamb[bare_t, float], <void*>lamb[folded_t, double], <void*>lamb[folded_t, float],
-        <void*>lamb[open_t, double], <void*>lamb[open_t, float]], 5, 2)
+    cdef Update update = made(prepare_lamb, <void*>lamb[double], <void*>lamb[float], 5, 2)
     update.c.measure64, update.c.measure32 = lamb_measure[double], lamb_measure[float]
     return update
 
@@ -155,23 +114,34 @@ cdef bint quiet(Py_ssize_t n, const floating* g) noexcept nogil:
 
 cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
                 floating* w, const floating* g, floating** state) noexcept nogil:
+    """The update of n numbers from start on, in stretches that stay in the first cache."""
+    cdef floating[STRETCH] x
+    cdef floating[STRETCH] room
+    cdef const floating* seen_g
+    cdef const floating* factors = NULL
+    cdef floating* gains = room
     cdef floating* at[SLOTS]
-    cdef folded_t here
-    cdef bint bare = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and folded.l1 == 0
+    cdef bint opened = folded.gains != NULL, asked = opened or folded.l1 != 0
+    cdef bint plain = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and not (opened and folded.l2 != 0)
+    cdef Py_ssize_t stop = start + n, most = SHORT if asked else STRETCH
     cdef int s
-    for s in range(update.slots):
-        at[s] = state[s] + start
-    if folded.gains != NULL:
-        here = folded[0]
-        here.factors, here.gains = <const floating*>folded.factors + start, <floating*>folded.gains + start
+    while start < stop:
+        n = min(most, stop - start)
+        for s in range(update.slots):
+            at[s] = state[s] + start
+        seen_g = g + start
+        if opened:
+            factors, gains = <const floating*>folded.factors + start, <floating*>folded.gains + start
+        if not (plain or update.measure64 != NULL):
+            seen[floating](folded, n, w + start, g + start, factors, x)
+            seen_g = x
         if floating is double:
-            update.open64(&here, constants, n, w + start, g + start, at)
+            update.apply64(constants, n, w + start, seen_g, at, gains, asked)
         else:
-            update.open32(&here, constants, n, w + start, g + start, at)
-    elif floating is double:
-        (update.bare64 if bare else update.folded64)(folded, constants, n, w + start, g + start, at)
-    else:
-        (update.bare32 if bare else update.folded32)(folded, constants, n, w + start, g + start, at)
+            update.apply32(constants, n, w + start, seen_g, at, gains, asked)
+        if asked and not opened:
+            drawn[floating](n, w + start, <floating>folded.l1, gains)
+        start += n
 
 
 cdef void run(const update_t* update, const folded_t* folded, const closing_t* closing, const double* constants, Py_ssize_t n,
