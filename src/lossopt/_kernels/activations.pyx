@@ -1,7 +1,6 @@
 """Activations of a dense layer over buffers, z and g of shape (n, k). Doors to activations.pxd, one module a level."""
 
 from cpython.buffer cimport Py_buffer
-from cython cimport floating
 from libc.stdint cimport uint64_t
 
 from lossopt._kernels.abi cimport hold, release
@@ -13,37 +12,18 @@ def stream(uint64_t seed, uint64_t forward, uint64_t layer, /):
     return chained(chained(chained(0, seed), forward), layer)
 
 
-cdef void forth(const activation_t* kind, Py_ssize_t n, Py_ssize_t k, const floating* bias, floating* z, double p,
-                uint64_t key) noexcept nogil:
-    cdef dropout_t drop
-    if p == 0:
-        forward[activation_t, whole_t, floating](kind, NULL, n, k, bias, z)
-    else:
-        drop.p, drop.key = p, key
-        forward[activation_t, dropout_t, floating](kind, &drop, n, k, bias, z)
-
-
-cdef void back(const activation_t* kind, Py_ssize_t n, Py_ssize_t k, const floating* a, floating* g, floating* grad_bias,
-               double p, uint64_t key) noexcept nogil:
-    cdef dropout_t drop
-    if p == 0:
-        backward[activation_t, whole_t, floating](kind, NULL, n, k, a, g, grad_bias)
-    else:
-        drop.p, drop.key = p, key
-        backward[activation_t, dropout_t, floating](kind, &drop, n, k, a, g, grad_bias)
-
-
 cdef int activate(const activation_t* kind, z, bias, double p, uint64_t key) except -1:
     cdef Py_buffer[2] b
     cdef Py_ssize_t k
+    cdef dropout_t drop = dropout_t(p, key)
     hold(b, (bias,), (z,))
     try:
         k = b[0].len // b[0].itemsize
         with nogil:
             if b[0].itemsize == 8:
-                forth[activation_t, double](kind, b[1].len // 8 // k, k, <const double*>b[0].buf, <double*>b[1].buf, p, key)
+                forward[activation_t, double](kind, &drop, b[1].len // 8 // k, k, <const double*>b[0].buf, <double*>b[1].buf)
             else:
-                forth[activation_t, float](kind, b[1].len // 4 // k, k, <const float*>b[0].buf, <float*>b[1].buf, p, key)
+                forward[activation_t, float](kind, &drop, b[1].len // 4 // k, k, <const float*>b[0].buf, <float*>b[1].buf)
     finally:
         release(b, 2)
     return 0
@@ -52,16 +32,17 @@ cdef int activate(const activation_t* kind, z, bias, double p, uint64_t key) exc
 cdef int differentiate(const activation_t* kind, a, g, grad_bias, double p, uint64_t key) except -1:
     cdef Py_buffer[3] b
     cdef Py_ssize_t k
+    cdef dropout_t drop = dropout_t(p, key)
     hold(b, (a,), (g, grad_bias))
     try:
         k = b[2].len // b[2].itemsize
         with nogil:
             if b[2].itemsize == 8:
-                back[activation_t, double](kind, b[1].len // 8 // k, k, <const double*>b[0].buf, <double*>b[1].buf,
-                                           <double*>b[2].buf, p, key)
+                backward[activation_t, double](kind, &drop, b[1].len // 8 // k, k, <const double*>b[0].buf, <double*>b[1].buf,
+                                               <double*>b[2].buf)
             else:
-                back[activation_t, float](kind, b[1].len // 4 // k, k, <const float*>b[0].buf, <float*>b[1].buf,
-                                          <float*>b[2].buf, p, key)
+                backward[activation_t, float](kind, &drop, b[1].len // 4 // k, k, <const float*>b[0].buf, <float*>b[1].buf,
+                                              <float*>b[2].buf)
     finally:
         release(b, 3)
     return 0
@@ -111,13 +92,14 @@ def column_sums(g, out, /):
     """The gradient of a bias without activation; g is only read."""
     cdef Py_buffer[2] b
     cdef Py_ssize_t k
+    cdef dropout_t drop = dropout_t(0, 0)
     hold(b, (g,), (out,))
     try:
         k = b[1].len // b[1].itemsize
         with nogil:
             if b[1].itemsize == 8:
-                back[linear_t, double](NULL, b[0].len // 8 // k, k, NULL, <double*>b[0].buf, <double*>b[1].buf, 0, 0)
+                backward[linear_t, double](NULL, &drop, b[0].len // 8 // k, k, NULL, <double*>b[0].buf, <double*>b[1].buf)
             else:
-                back[linear_t, float](NULL, b[0].len // 4 // k, k, NULL, <float*>b[0].buf, <float*>b[1].buf, 0, 0)
+                backward[linear_t, float](NULL, &drop, b[0].len // 4 // k, k, NULL, <float*>b[0].buf, <float*>b[1].buf)
     finally:
         release(b, 2)
