@@ -27,21 +27,25 @@ FLAGS = {
 # Taken where the compiler knows them. They keep gcc from making scalars of vectors: copies of a few numbers become
 # memcpy, which it takes to touch everything; exp and log are not inlined any more in the middle of a file; loops of
 # sixteen lanes are unrolled before it looks for vectors; loops over six arrays are vectorized as well, after a look
-# whether they overlap.
+# whether they overlap. The last two make copies that cost a twentieth of the size and gain nothing.
 HINTS = {
     "unix": [
         "-fno-tree-loop-distribute-patterns",
         "--param=inline-unit-growth=400",
         "--param=max-completely-peel-times=3",
         "--param=vect-max-version-for-alias-checks=30",
+        "-fno-ipa-cp-clone",
+        "-fno-loop-unroll-and-jam",
     ],
     "msvc": [],
 }
+# For what is built once, which calls kernels and has next to no loops of its own.
+LIGHTER = {"unix": ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"], "msvc": []}
 LINK = {"unix": [] if sys.platform == "darwin" else ["-Wl,-s"], "msvc": []}
 OPENMP = {"unix": ["-fopenmp"], "msvc": ["/openmp"]}
 
 FAMILIES = ["losses", "linear", "activations", "penalties", "updates", "math"]  # built once a level
-ONCE = ["abi", "loop"]  # built for no level
+ONCE = ["abi", "loop"]  # built for no level, as capi is
 
 DIRECTIVES = {
     "language_level": 3,
@@ -78,12 +82,16 @@ class Build(build_ext):
             )
         wanted = os.environ.get("LOSSOPT_OPENMP") != "0"
         threads = OPENMP[kind] if wanted and self._compiles("#include <omp.h>", OPENMP[kind]) else []
-        flags = FLAGS[kind] + [flag for flag in HINTS[kind] if self._compiles("", [flag])] + threads
+        known = {flag for flag in HINTS[kind] + LIGHTER[kind] if self._compiles("", [flag])}
+        flags = FLAGS[kind] + [flag for flag in HINTS[kind] if flag in known] + threads
+        lighter = [flag for flag in LIGHTER[kind] if flag in known]
         quote = '\\"' if kind == "msvc" else '"'
         for extension in self.extensions:
             # what `lossopt info` says of this build
             extension.define_macros = [("LOSSOPT_FLAGS", quote + " ".join(flags) + quote)]
-            extension.extra_compile_args = flags + LEVELS[extension.level][kind]
+            extension.extra_compile_args = flags + (
+                lighter if extension.level == "once" else LEVELS[extension.level][kind]
+            )
             extension.extra_link_args = LINK[kind] + (threads if kind == "unix" else [])
         super().build_extensions()
 
@@ -122,7 +130,7 @@ def compiled(names, level, ending="", package="lossopt._kernels"):
 
 
 if __name__ == "__main__":
-    extensions = compiled(ONCE, "baseline") + compiled(["capi"], "baseline", package="lossopt")
+    extensions = compiled(ONCE, "once") + compiled(["capi"], "once", package="lossopt")
     for level in LEVELS:
         extensions += compiled(FAMILIES, level, f"_{level}")
     setup(ext_modules=extensions, cmdclass={"build_ext": Build})

@@ -63,7 +63,8 @@ def report(family, level, folder, hot):
     name = family if family in SETUP["ONCE"] else f"{family}_{level}"
     compile(str(KERNELS / f"{family}.pyx"), options, full_module_name=f"lossopt._kernels.{name}")
     always = [flag for table in ("FLAGS", "HINTS", "OPENMP") for flag in SETUP[table]["unix"]]
-    flags = [*always, *SETUP["LEVELS"][level]["unix"], "-fPIC"]
+    own = SETUP["LIGHTER"] if family in SETUP["ONCE"] else SETUP["LEVELS"][level]
+    flags = [*always, *own["unix"], "-fPIC"]
     wanted = ["-fopt-info-vec-optimized", "-Wdouble-promotion", f"-I{sysconfig.get_path('include')}"]
     command = ["gcc", "-c", *flags, *wanted, str(c_file), "-o", str(c_file) + ".o"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
@@ -88,7 +89,7 @@ def main():
     hot, trouble = hot_lines(), []
     with tempfile.TemporaryDirectory() as folder:
         for level in SETUP["LEVELS"]:
-            # what is built for no level is built as the baseline is
+            # what is built for no level is looked at once
             once = SETUP["ONCE"] if level == "baseline" else []
             seen = {place for place in hot if not once and place[0].split(".")[0] in SETUP["ONCE"]}
             for family in SETUP["FAMILIES"] + once:

@@ -416,7 +416,7 @@ cdef inline void softmax_lanes(const softmax_t* s, Py_ssize_t n, Py_ssize_t k, c
         for c in range(k):
             e[c * TOGETHER + i] = 0
     for c in range(k):
-        for i in range(TOGETHER):    # hot
+        for i in range(TOGETHER):    # hot 6
             top[i] = top[i] if e[c * TOGETHER + i] < top[i] else e[c * TOGETHER + i]
     if target_t is int64_t:
         # the class itself stays out of the sum: what is left is its distance from certainty, in full precision
@@ -549,7 +549,7 @@ cdef inline void softmax_row(const softmax_t* s, Py_ssize_t k, const floating* z
     for b in range((k + TOGETHER - 1) // TOGETHER):
         # the last ones overlap those before
         start = min(b * TOGETHER, k - TOGETHER)
-        for i in range(TOGETHER):    # hot
+        for i in range(TOGETHER):    # hot 6
             tops[i] = tops[i] if z[start + i] < tops[i] else z[start + i]
     for i in range(TOGETHER):
         top = top if tops[i] < top else tops[i]
