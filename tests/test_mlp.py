@@ -253,6 +253,16 @@ def test_nan_goes_through(activation):
             assert all(np.isfinite(x).all() for x in model.backward(g).values())
 
 
+def test_products_beyond_the_range_raise_no_warning():
+    model, X = lo.MLP([3, 4, 2], dtype="float32"), np.full((5, 3), 3e38, np.float32)
+    model.params["0.weight"][:] = 3
+    assert not np.isfinite(model.predict(X)).any()
+    prediction = model.forward(X)
+    assert not np.isfinite(model.backward(prediction)["0.weight"]).any()
+    with pytest.raises(FloatingPointError, match="loss"):
+        lo.Trainer(model, lo.CrossEntropy(), lo.SGD(0.1)).fit(X, np.zeros(5, np.int64), epochs=1)
+
+
 @nets
 def test_no_rows_have_no_gradient(sizes, loss):
     model = lo.MLP(sizes)

@@ -269,6 +269,9 @@ _ACTIVATIONS = {
     "sigmoid": (_kernels.activations.sigmoid, _kernels.activations.sigmoid_back),
 }
 _PREDICTED = 512  # rows at a time: their hidden layers stay in the cache, and little is allocated
+# what a product cannot hold is infinite or NaN, which whoever trains looks for; np.dot would warn besides, and BLAS
+# at times makes it warn of finite numbers
+_unjudged = np.errstate(all="ignore")
 
 
 @final
@@ -381,7 +384,7 @@ class MLP(_Saved):
         """The last layer's output; each layer's is written to its place."""
         activate = _ACTIVATIONS[self.activation][0]
         for i, (weight, bias) in enumerate(self._layers):
-            # unlike np.matmul it neither takes a microsecond more nor warns of infinities
+            # np.matmul takes a microsecond more
             X = np.dot(X, weight.T, outputs[i])
             if i < len(keys):
                 activate(X, bias, dropout, keys[i])
@@ -414,6 +417,7 @@ class MLP(_Saved):
             back(below, g, grads[f"{i - 1}.bias"], self.dropout, self._keys[i - 1])
         np.dot(g.T, self._X, grads["0.weight"])
 
+    @_unjudged
     def _value_and_grad(
         self,
         kernel: Any,
@@ -431,6 +435,7 @@ class MLP(_Saved):
             self._backward(z, grads)
         return total
 
+    @_unjudged
     def _scores(self, X: Array) -> Array:
         self._checked()
         out = np.empty((len(X), self.n_outputs), X.dtype)
@@ -462,6 +467,7 @@ class MLP(_Saved):
         """
         return self._shaped(self._scores(self._read(X)))
 
+    @_unjudged
     def forward(self, X: Rows) -> Array:
         """Raw scores of the rows of X, with dropout, and what `backward` needs of the way there.
 
@@ -481,6 +487,7 @@ class MLP(_Saved):
         """
         return self._shaped(self._forward(self._read(X)))
 
+    @_unjudged
     def backward(self, grad_prediction: ArrayLike) -> dict[str, Array]:
         """The gradient of each parameter, given that of the last forward's prediction.
 
