@@ -14,8 +14,8 @@ from lossopt._kernels.updates cimport *
 
 cdef enum:
     PIECE = 16384       # numbers a thread takes at a time; an update has no sums, so its pieces may be any
-    STRETCH = 512       # a function, in the first cache
-    SHORT = 128         # and where gains are asked for: its loops are so short that one's divisions overlap the next
+    STRETCH = 1024      # a function, in the first cache
+    SHORT = 128         # and where something is folded in: the loops are so short that one's divisions overlap the next
 
 
 cdef Update made(prepare_t prepare, void* f64, void* f32, int hypers, int slots, rest_t rest=NULL, void* pace64=NULL,
@@ -115,15 +115,17 @@ cdef bint quiet(Py_ssize_t n, const floating* g) noexcept nogil:
 cdef void piece(const update_t* update, const folded_t* folded, const double* constants, Py_ssize_t start, Py_ssize_t n,
                 floating* w, const floating* g, floating** state) noexcept nogil:
     """The update of n numbers from start on, in stretches that stay in the first cache."""
-    cdef floating[STRETCH] x
+    cdef floating[SHORT] x
     cdef floating[STRETCH] room
     cdef const floating* seen_g
     cdef const floating* factors = NULL
     cdef floating* gains = room
     cdef floating* at[SLOTS]
     cdef bint opened = folded.gains != NULL, asked = opened or folded.l1 != 0
-    cdef bint plain = folded.scale == 1 and folded.clip == INF and folded.decay == 0 and not (opened and folded.l2 != 0)
-    cdef Py_ssize_t stop = start + n, most = SHORT if asked else STRETCH
+    # LAMB's own gradient was seen when it was measured
+    cdef bint plain = (folded.scale == 1 and folded.clip == INF and folded.decay == 0 and not (opened and folded.l2 != 0)
+                       or update.measure64 != NULL)
+    cdef Py_ssize_t stop = start + n, most = STRETCH if plain and not asked else SHORT
     cdef int s
     while start < stop:
         n = min(most, stop - start)
@@ -132,7 +134,7 @@ cdef void piece(const update_t* update, const folded_t* folded, const double* co
         seen_g = g + start
         if opened:
             factors, gains = <const floating*>folded.factors + start, <floating*>folded.gains + start
-        if not (plain or update.measure64 != NULL):
+        if not plain:
             seen[floating](folded, n, w + start, g + start, factors, x)
             seen_g = x
         if floating is double:
