@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import LowLevelCallable, integrate, special
+from scipy import LowLevelCallable, integrate, sparse, special
 
 import lossopt as lo
 from lossopt import capi
@@ -135,6 +135,40 @@ def test_linear_objectives_are_those_of_python(name, k, suffix):
         assert not grad[: 7 * k].any()
 
 
+@both
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize(("name", "k"), [("mse", 1), ("bce", 1), ("cross_entropy", 3)])
+def test_objectives_over_csr_are_those_of_dense_rows(name, k, index, suffix):
+    rng = np.random.default_rng(5)
+    dense = (rng.standard_normal((200, 7)) * (rng.random((200, 7)) < 0.3)).astype(TYPES[suffix])
+    X = sparse.csr_array(dense)
+    indices, indptr, size = X.indices.astype(index), X.indptr.astype(index), np.dtype(index).itemsize
+    weight, y = rng.random(200).astype(TYPES[suffix]), rng.integers(0, max(k, 2), 200)
+    y = y if k > 1 else y.astype(TYPES[suffix])
+    w, b = rng.standard_normal((k, 7)).astype(TYPES[suffix]), rng.standard_normal(k).astype(TYPES[suffix])
+    expected = np.empty_like(w), np.empty_like(b)
+    shape = (200, 7, k) if k > 1 else (200, 7)
+    value = function(f"linear_{name}_{suffix}")(*shape, dense, y, weight, w, b, *expected, 0.5)
+    loss = {"mse": lo.MSE, "bce": lo.BinaryCrossEntropy, "cross_entropy": lo.CrossEntropy}[name]()
+    handle = capi.handle(loss, classes=k if k > 1 else None)
+    rows, close = (X.data, indices, indptr, size), {"rtol": TOLERANCE[suffix], "atol": TOLERANCE[suffix]}
+    for call, first in ((f"csr_{name}_{suffix}", ()), (f"csr_{suffix}", (handle.address,))):
+        shape = (7, k) if k > 1 or first else (7,)
+        grads = np.full_like(w, np.nan), np.full_like(b, np.nan)
+        found = function(call)(*first, 200, *shape, *rows, y, weight, w, b, *grads, 0.5)
+        np.testing.assert_allclose(found, value, **close)
+        for grad, other in zip(grads, expected, strict=True):
+            np.testing.assert_allclose(grad, other, **close)
+        # the value alone, without an intercept
+        found = function(call)(*first, 200, *shape, *rows, y, weight, w, None, None, None, 1.0)
+        other = function(f"linear_{suffix}")(handle.address, 200, 7, k, dense, y, weight, w, None, None, None, 1.0)
+        np.testing.assert_allclose(found, other, **close)
+        assert function(call)(*first, 0, *shape, *rows, y, None, w, b, *grads, 1.0) == 0
+        assert not grads[0].any()
+        assert not grads[1].any()
+        assert np.isnan(function(call)(*first, 200, *shape, *rows[:3], 2, y, None, w, b, *grads, 1.0))
+
+
 # name: the optimizer in Python, and its numbers in the order of the function
 UPDATES = {
     "sgd": (lambda: lo.SGD(0.1, weight_decay=0.2), 0, (0.1, 0.2)),
@@ -169,8 +203,8 @@ def test_updates_are_those_of_python(name, suffix):
 
 
 def test_every_function_has_a_test():
-    tested = {*LOSSES, *UPDATES, "cross_entropy", "loss", "linear"} | {
-        f"linear_{x}" for x in ("mse", "bce", "cross_entropy")
+    tested = {*LOSSES, *UPDATES, "cross_entropy", "loss", "linear", "csr"} | {
+        f"{rows}_{x}" for rows in ("linear", "csr") for x in ("mse", "bce", "cross_entropy")
     }
     assert {name.rsplit("_", 1)[0] for name in capi.NAMES} == tested
 
@@ -182,7 +216,7 @@ def test_no_signature_changes_under_its_name():
     """Names may be added at the end of abi.txt, and capi.VERSION grows then; nothing that stands there may change."""
     frozen = (Path(__file__).parent / "abi.txt").read_text().splitlines()
     assert [f"{name}: {capi.signature(name)}" for name in capi.NAMES] == frozen
-    assert capi.VERSION == 2
+    assert capi.VERSION == 3
     assert set(capi.NAMES) == set(capi.__pyx_capi__)
 
 

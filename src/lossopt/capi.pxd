@@ -4,7 +4,8 @@
 # its gradient, and may be z itself. weight may be NULL: ones. y of cross_entropy holds labels 0 ... k - 1, which nobody checks;
 # mse and the other losses of one output see k outputs as n * k rows. loss_* takes what lossopt.capi.handle(loss).address is.
 # Linear objectives: the same of z = x w.T + b, x (n, d), w (k, d), b (k,) or NULL; grad_w and grad_b both or neither, grad_b
-# NULL where b is. NaN where there was no memory.
+# NULL where b is. NaN where there was no memory. csr_*: the same over stored numbers, of row r from indptr[r] to indptr[r + 1]
+# in data, their columns in indices, which nobody checks; index_bytes of both is 4 or 8, and all else gives NaN.
 # Updates: in place, as torch's classes of those names; t counts from 1, and states begin with zeros.
 # *_at: the loss of one score, its target behind the pointer: what scipy.LowLevelCallable takes for an integrand.
 #
@@ -142,3 +143,29 @@ cdef void nadam_f64(Py_ssize_t n, double* w, const double* g, double* exp_avg, d
 cdef void nadam_f32(Py_ssize_t n, float* w, const float* g, float* exp_avg, float* exp_avg_sq, double* mu_product, int64_t t,
                     double lr, double beta1, double beta2, double eps, double weight_decay,
                     double momentum_decay) noexcept nogil
+cdef double csr_mse_f64(Py_ssize_t n, Py_ssize_t d, const double* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const double* y, const double* sample_weight, const double* w,
+                        const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil
+cdef double csr_bce_f64(Py_ssize_t n, Py_ssize_t d, const double* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const double* y, const double* sample_weight, const double* w,
+                        const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil
+cdef double csr_cross_entropy_f64(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* data, const void* indices,
+                                  const void* indptr, Py_ssize_t index_bytes, const int64_t* y,
+                                  const double* sample_weight, const double* w, const double* b, double* grad_w,
+                                  double* grad_b, double scale) noexcept nogil
+cdef double csr_f64(const void* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* data, const void* indices,
+                    const void* indptr, Py_ssize_t index_bytes, const void* y, const double* sample_weight,
+                    const double* w, const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil
+cdef double csr_mse_f32(Py_ssize_t n, Py_ssize_t d, const float* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const float* y, const float* sample_weight, const float* w,
+                        const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil
+cdef double csr_bce_f32(Py_ssize_t n, Py_ssize_t d, const float* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const float* y, const float* sample_weight, const float* w,
+                        const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil
+cdef double csr_cross_entropy_f32(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* data, const void* indices,
+                                  const void* indptr, Py_ssize_t index_bytes, const int64_t* y,
+                                  const float* sample_weight, const float* w, const float* b, float* grad_w,
+                                  float* grad_b, double scale) noexcept nogil
+cdef double csr_f32(const void* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* data, const void* indices,
+                    const void* indptr, Py_ssize_t index_bytes, const void* y, const float* sample_weight,
+                    const float* w, const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil

@@ -8,10 +8,11 @@ Cython clients ``cimport`` them from here; C clients import the capsule ``lossop
 from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer, PyCapsule_New
 from cython cimport floating
 from libc.math cimport NAN, pow
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
-from lossopt._kernels.abi cimport HYPERS, Loss, Pass, Update, folded_t, pass_t, update_t
+from lossopt._kernels.abi cimport HYPERS, Loss, Pass, Update, folded_t, pass_t, sparse_t, update_t
 from lossopt._kernels.math cimport INF
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from lossopt import _kernels
 from lossopt import losses as _losses
 
-VERSION = 2
+VERSION = 3
 # in the order of the C struct; new ones go to its end
 NAMES = (
     "mse_f64", "mae_f64", "huber_f64", "log_cosh_f64", "bce_f64", "hinge_f64", "squared_hinge_f64",
@@ -31,7 +32,8 @@ NAMES = (
     "linear_bce_f32", "linear_cross_entropy_f32", "linear_f32", "sgd_f32", "momentum_f32", "nesterov_f32",
     "rmsprop_f32", "adagrad_f32", "adadelta_f32", "adam_f32", "adamw_f32", "adamax_f32", "radam_f32", "lion_f32",
     "mse_at", "mae_at", "huber_at", "log_cosh_at", "bce_at", "hinge_at", "squared_hinge_at", "modified_huber_at",
-    "poisson_at", "gamma_at", "nadam_f64", "nadam_f32",
+    "poisson_at", "gamma_at", "nadam_f64", "nadam_f32", "csr_mse_f64", "csr_bce_f64", "csr_cross_entropy_f64", "csr_f64",
+    "csr_mse_f32", "csr_bce_f32", "csr_cross_entropy_f32", "csr_f32",
 )
 
 # a loss without the interpreter: the object goes through as a pointer, and nobody counts references
@@ -47,6 +49,8 @@ ctypedef double (*rows_f32)(const void* loss, Py_ssize_t n, Py_ssize_t d, Py_ssi
                             Py_ssize_t left, const void* y, const float* sample_weight, const float* weight,
                             const float* bias, double scale, float* grad_weight, float* grad_bias,
                             double* scratch) noexcept nogil
+
+ctypedef double (*csr_rows)(const void* loss, sparse_t* t) noexcept nogil
 
 cdef struct loss_t:
     const void* loss
@@ -125,6 +129,37 @@ cdef double linear(const loss_t* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k,
     else:
         value = (<rows_f32>PASS.pass32)(loss.loss, n, d, k, x, NULL, 0, y, sample_weight, w, b, scale, grad_w, grad_b, scratch)
     free(scratch)
+    return value
+
+
+cdef double csr(const loss_t* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const floating* data, const void* indices,
+                const void* indptr, Py_ssize_t index_bytes, const void* y, const floating* sample_weight, const floating* w,
+                const floating* b, floating* grad_w, floating* grad_b, double scale) noexcept nogil:
+    cdef sparse_t t
+    cdef int64_t* begin = NULL
+    cdef Py_ssize_t i
+    cdef double value = NAN
+    if index_bytes != 4 and index_bytes != 8:
+        return NAN
+    memset(&t, 0, sizeof(sparse_t))
+    t.begin = <const int64_t*>indptr
+    if index_bytes == 4:
+        # the kernels take the places of rows in 64 bits
+        begin = <int64_t*>malloc((n + 1) * sizeof(int64_t))
+        if begin == NULL:
+            return NAN
+        for i in range(n + 1):
+            begin[i] = (<const int32_t*>indptr)[i]
+        t.begin = begin
+    t.end = t.begin + 1
+    t.n, t.d, t.k, t.nnz, t.x, t.at, t.index = n, d, k, t.begin[n] - t.begin[0], data, indices, <int>index_bytes
+    t.y, t.sample_weight, t.weight, t.bias = <const char*>y, sample_weight, w, b
+    t.grad_weight, t.grad_bias, t.scale = grad_w, grad_b, scale
+    t.room = <char*>malloc(PASS.sparse_room(n, d, k, t.nnz))
+    if t.room != NULL:
+        value = (<csr_rows>(PASS.sparse64 if floating is double else PASS.sparse32))(loss.loss, &t)
+    free(t.room)
+    free(begin)
     return value
 
 
@@ -545,8 +580,62 @@ cdef void nadam_f32(Py_ssize_t n, float* w, const float* g, float* exp_avg, floa
     nadam[float](n, w, g, [exp_avg, exp_avg_sq], mu_product, t, [lr, beta1, beta2, eps, weight_decay], momentum_decay)
 
 
+cdef double csr_mse_f64(Py_ssize_t n, Py_ssize_t d, const double* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const double* y, const double* sample_weight, const double* w,
+                        const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil:
+    return csr[double](&MSE, n, d, 1, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w, grad_b, scale)
+
+
+cdef double csr_bce_f64(Py_ssize_t n, Py_ssize_t d, const double* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const double* y, const double* sample_weight, const double* w,
+                        const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil:
+    return csr[double](&BCE, n, d, 1, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w, grad_b, scale)
+
+
+cdef double csr_cross_entropy_f64(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* data, const void* indices,
+                                  const void* indptr, Py_ssize_t index_bytes, const int64_t* y,
+                                  const double* sample_weight, const double* w, const double* b, double* grad_w,
+                                  double* grad_b, double scale) noexcept nogil:
+    return csr[double](&CROSS_ENTROPY, n, d, k, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w,
+                       grad_b, scale)
+
+
+cdef double csr_f64(const void* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double* data, const void* indices,
+                    const void* indptr, Py_ssize_t index_bytes, const void* y, const double* sample_weight,
+                    const double* w, const double* b, double* grad_w, double* grad_b, double scale) noexcept nogil:
+    return csr[double](<const loss_t*>loss, n, d, k, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w,
+                       grad_b, scale)
+
+
+cdef double csr_mse_f32(Py_ssize_t n, Py_ssize_t d, const float* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const float* y, const float* sample_weight, const float* w,
+                        const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil:
+    return csr[float](&MSE, n, d, 1, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w, grad_b, scale)
+
+
+cdef double csr_bce_f32(Py_ssize_t n, Py_ssize_t d, const float* data, const void* indices, const void* indptr,
+                        Py_ssize_t index_bytes, const float* y, const float* sample_weight, const float* w,
+                        const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil:
+    return csr[float](&BCE, n, d, 1, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w, grad_b, scale)
+
+
+cdef double csr_cross_entropy_f32(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* data, const void* indices,
+                                  const void* indptr, Py_ssize_t index_bytes, const int64_t* y,
+                                  const float* sample_weight, const float* w, const float* b, float* grad_w,
+                                  float* grad_b, double scale) noexcept nogil:
+    return csr[float](&CROSS_ENTROPY, n, d, k, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w,
+                      grad_b, scale)
+
+
+cdef double csr_f32(const void* loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float* data, const void* indices,
+                    const void* indptr, Py_ssize_t index_bytes, const void* y, const float* sample_weight,
+                    const float* w, const float* b, float* grad_w, float* grad_b, double scale) noexcept nogil:
+    return csr[float](<const loss_t*>loss, n, d, k, data, indices, indptr, index_bytes, y, sample_weight, w, b, grad_w,
+                      grad_b, scale)
+
+
 cdef class Handle:
-    """A loss for the functions ``loss_*`` and ``linear_*``: keep it for as long as they take its address."""
+    """A loss for the functions ``loss_*``, ``linear_*`` and ``csr_*``: keep it for as long as they take its address."""
 
     cdef loss_t made
     cdef Loss loss

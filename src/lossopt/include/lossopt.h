@@ -19,7 +19,7 @@
 extern "C" {
 #endif
 
-#define LOSSOPT_API_VERSION 2
+#define LOSSOPT_API_VERSION 3
 
 typedef struct {
     size_t version;
@@ -131,6 +131,34 @@ typedef struct {
                       double lr, double beta1, double beta2, double eps, double weight_decay, double momentum_decay);
     void (*nadam_f32)(Py_ssize_t n, float *w, const float *g, float *exp_avg, float *exp_avg_sq, double *mu_product, int64_t t,
                       double lr, double beta1, double beta2, double eps, double weight_decay, double momentum_decay);
+    double (*csr_mse_f64)(Py_ssize_t n, Py_ssize_t d, const double *data, const void *indices, const void *indptr,
+                          Py_ssize_t index_bytes, const double *y, const double *sample_weight, const double *w,
+                          const double *b, double *grad_w, double *grad_b, double scale);
+    double (*csr_bce_f64)(Py_ssize_t n, Py_ssize_t d, const double *data, const void *indices, const void *indptr,
+                          Py_ssize_t index_bytes, const double *y, const double *sample_weight, const double *w,
+                          const double *b, double *grad_w, double *grad_b, double scale);
+    double (*csr_cross_entropy_f64)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double *data, const void *indices,
+                                    const void *indptr, Py_ssize_t index_bytes, const int64_t *y,
+                                    const double *sample_weight, const double *w, const double *b, double *grad_w,
+                                    double *grad_b, double scale);
+    double (*csr_f64)(const void *loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const double *data,
+                      const void *indices, const void *indptr, Py_ssize_t index_bytes, const void *y,
+                      const double *sample_weight, const double *w, const double *b, double *grad_w, double *grad_b,
+                      double scale);
+    double (*csr_mse_f32)(Py_ssize_t n, Py_ssize_t d, const float *data, const void *indices, const void *indptr,
+                          Py_ssize_t index_bytes, const float *y, const float *sample_weight, const float *w,
+                          const float *b, float *grad_w, float *grad_b, double scale);
+    double (*csr_bce_f32)(Py_ssize_t n, Py_ssize_t d, const float *data, const void *indices, const void *indptr,
+                          Py_ssize_t index_bytes, const float *y, const float *sample_weight, const float *w,
+                          const float *b, float *grad_w, float *grad_b, double scale);
+    double (*csr_cross_entropy_f32)(Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float *data, const void *indices,
+                                    const void *indptr, Py_ssize_t index_bytes, const int64_t *y,
+                                    const float *sample_weight, const float *w, const float *b, float *grad_w,
+                                    float *grad_b, double scale);
+    double (*csr_f32)(const void *loss, Py_ssize_t n, Py_ssize_t d, Py_ssize_t k, const float *data,
+                      const void *indices, const void *indptr, Py_ssize_t index_bytes, const void *y,
+                      const float *sample_weight, const float *w, const float *b, float *grad_w, float *grad_b,
+                      double scale);
 } lossopt_api;
 
 static const lossopt_api *lossopt_import(void) {
