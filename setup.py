@@ -82,9 +82,8 @@ class Build(build_ext):
             )
         wanted = os.environ.get("LOSSOPT_OPENMP") != "0"
         threads = OPENMP[kind] if wanted and self._compiles("#include <omp.h>", OPENMP[kind]) else []
-        known = {flag for flag in HINTS[kind] + LIGHTER[kind] if self._compiles("", [flag])}
-        flags = FLAGS[kind] + [flag for flag in HINTS[kind] if flag in known] + threads
-        lighter = [flag for flag in LIGHTER[kind] if flag in known]
+        hints, lighter = ([x for x in table[kind] if self._compiles("", [x])] for table in (HINTS, LIGHTER))
+        flags = FLAGS[kind] + hints + threads
         quote = '\\"' if kind == "msvc" else '"'
         for extension in self.extensions:
             # what `lossopt info` says of this build

@@ -138,7 +138,7 @@ def test_linear_objectives_are_those_of_python(name, k, suffix):
 @both
 @pytest.mark.parametrize("index", [np.int32, np.int64])
 @pytest.mark.parametrize(("name", "k"), [("mse", 1), ("bce", 1), ("cross_entropy", 3)])
-def test_objectives_over_csr_are_those_of_dense_rows(name, k, index, suffix):
+def test_objectives_over_csr_are_those_of_python_and_of_dense_rows(name, k, index, suffix):
     rng = np.random.default_rng(5)
     dense = (rng.standard_normal((200, 7)) * (rng.random((200, 7)) < 0.3)).astype(TYPES[suffix])
     X = sparse.csr_array(dense)
@@ -149,7 +149,8 @@ def test_objectives_over_csr_are_those_of_dense_rows(name, k, index, suffix):
     expected = np.empty_like(w), np.empty_like(b)
     shape = (200, 7, k) if k > 1 else (200, 7)
     value = function(f"linear_{name}_{suffix}")(*shape, dense, y, weight, w, b, *expected, 0.5)
-    loss = {"mse": lo.MSE, "bce": lo.BinaryCrossEntropy, "cross_entropy": lo.CrossEntropy}[name]()
+    loss = {"mse": lo.MSE, "bce": lo.BinaryCrossEntropy, "cross_entropy": lo.CrossEntropy}[name](reduction="sum")
+    whole, slope = lo.Objective(X, y, loss, sample_weight=weight).value_and_grad(np.concatenate([w.ravel(), b]))
     handle = capi.handle(loss, classes=k if k > 1 else None)
     rows, close = (X.data, indices, indptr, size), {"rtol": TOLERANCE[suffix], "atol": TOLERANCE[suffix]}
     for call, first in ((f"csr_{name}_{suffix}", ()), (f"csr_{suffix}", (handle.address,))):
@@ -159,6 +160,8 @@ def test_objectives_over_csr_are_those_of_dense_rows(name, k, index, suffix):
         np.testing.assert_allclose(found, value, **close)
         for grad, other in zip(grads, expected, strict=True):
             np.testing.assert_allclose(grad, other, **close)
+        assert function(call)(*first, 200, *shape, *rows, y, weight, w, b, *grads, 1.0) == whole
+        np.testing.assert_array_equal(np.concatenate([grads[0].ravel(), grads[1]]), slope)
         # the value alone, without an intercept
         found = function(call)(*first, 200, *shape, *rows, y, weight, w, None, None, None, 1.0)
         other = function(f"linear_{suffix}")(handle.address, 200, 7, k, dense, y, weight, w, None, None, None, 1.0)

@@ -380,6 +380,7 @@ class MLP(_Saved):
             raise ValueError(f"X must have {self.n_features} features, got {_arrays.describe(read)}")
         return read
 
+    @_unjudged
     def _through(self, X: Array, outputs: list[Array], dropout: float, keys: list[int]) -> Array:
         """The last layer's output; each layer's is written to its place."""
         activate = _ACTIVATIONS[self.activation][0]
@@ -406,6 +407,7 @@ class MLP(_Saved):
         self._X = X
         return self._through(X, self._now[:layers], self.dropout, self._keys)
 
+    @_unjudged
     def _backward(self, g: Array, grads: dict[str, Array]) -> None:
         """grads become the parameters' gradient, given that of the last forward's output, g, which is only read."""
         layers, back = len(self._layers), _ACTIVATIONS[self.activation][1]
@@ -417,7 +419,6 @@ class MLP(_Saved):
             back(below, g, grads[f"{i - 1}.bias"], self.dropout, self._keys[i - 1])
         np.dot(g.T, self._X, grads["0.weight"])
 
-    @_unjudged
     def _value_and_grad(
         self,
         kernel: Any,
@@ -435,7 +436,6 @@ class MLP(_Saved):
             self._backward(z, grads)
         return total
 
-    @_unjudged
     def _scores(self, X: Array) -> Array:
         self._checked()
         out = np.empty((len(X), self.n_outputs), X.dtype)
@@ -467,7 +467,6 @@ class MLP(_Saved):
         """
         return self._shaped(self._scores(self._read(X)))
 
-    @_unjudged
     def forward(self, X: Rows) -> Array:
         """Raw scores of the rows of X, with dropout, and what `backward` needs of the way there.
 
@@ -487,7 +486,6 @@ class MLP(_Saved):
         """
         return self._shaped(self._forward(self._read(X)))
 
-    @_unjudged
     def backward(self, grad_prediction: ArrayLike) -> dict[str, Array]:
         """The gradient of each parameter, given that of the last forward's prediction.
 

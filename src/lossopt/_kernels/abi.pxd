@@ -145,7 +145,7 @@ cdef struct update_t:
     prepare_t prepare
     measure_f64 measure64   # NULL: there is none
     measure_f32 measure32
-    apply_f64 apply64       # of a block at most
+    apply_f64 apply64       # of as many numbers as there is room for gains
     apply_f32 apply32
     update_f64 update64
     update_f32 update32
